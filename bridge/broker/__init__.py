@@ -1,0 +1,1 @@
+"""The NATS shore: the connection, the stream, and the feed that reads it."""

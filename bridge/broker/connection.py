@@ -1,0 +1,82 @@
+"""The connection to NATS, which outlives the server."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import SlowConsumerError
+
+log = structlog.get_logger(__name__)
+
+_RECONNECT_WAIT_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class ConnectionEvents:
+    """What happened to the connection, counted, and who wants to know."""
+
+    reconnects: int = 0
+    disconnects: int = 0
+    """Connections lost; the one that we end ourselves is none."""
+    errors: int = 0
+    is_ending: bool = False
+    is_down: bool = False
+    """There is no server: said once, not at every attempt to reach one."""
+    on_reconnect: list[Callable[[], None]] = field(default_factory=list)
+    on_overflow: list[Callable[[int], None]] = field(default_factory=list)
+    """Called with the id of a subscription whose pending limits were passed: messages were dropped."""
+
+    async def reconnected(self) -> None:
+        """The client is connected again, its subscriptions are restored."""
+        self.reconnects += 1
+        self.is_down = False
+        log.info("nats reconnected")
+        for callback in self.on_reconnect:
+            callback()
+
+    async def disconnected(self) -> None:
+        """The client has lost the server and tries to come back, for ever."""
+        if not self.is_ending:
+            self.disconnects += 1
+            self.is_down = True
+            log.warning("nats disconnected")
+
+    async def failed(self, error: Exception) -> None:
+        """Something went wrong that nobody awaits; an overflow, told per message, is its owner's to log."""
+        self.errors += 1
+        if isinstance(error, SlowConsumerError):
+            for callback in self.on_overflow:
+                callback(error.sid)
+            return
+        say = log.debug if self.is_down else log.warning
+        say("nats error", error=str(error) or type(error).__name__)
+        self.is_down = self.is_down or isinstance(error, OSError)
+
+
+@asynccontextmanager
+async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncIterator[Client]:
+    """A client that is connected, and connects again whenever it has to; waits for the first time too.
+
+    ``url``: one or several servers, separated by commas.
+    """
+    client = Client()
+    callbacks: dict[str, Callable[..., Awaitable[None]]] = {
+        "reconnected_cb": events.reconnected,
+        "disconnected_cb": events.disconnected,
+        "error_cb": events.failed,
+    }
+    await client.connect(
+        [server.strip() for server in url.split(",")],
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # seconds; only asyncio.sleep sees it
+        **callbacks,  # type: ignore[arg-type]  # the annotation wants Callback aliases that are private
+    )
+    events.is_down = False
+    try:
+        yield client
+    finally:
+        events.is_ending = True
+        await client.close()

@@ -1,0 +1,49 @@
+"""What JetStream says around a message: the acknowledgement subject, and its control messages."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_PREFIX = ["$JS", "ACK"]
+_V1_TOKENS = 9
+_V2_EXTRA = 2
+"""Later servers put a domain and an account hash behind the prefix."""
+
+
+class Delivered(NamedTuple):
+    """Where a delivered message is in its stream and consumer."""
+
+    stream_seq: int
+    consumer_seq: int
+    stored_ns: int
+    pending: int
+    """Messages of the consumer behind this one."""
+
+
+def parse_reply(reply: str) -> Delivered:
+    """Read ``$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<delivered>.<seq>.<seq>.<ns>.<pending>``.
+
+    Anything else raises `ValueError`.
+    """
+    tokens = reply.split(".")
+    shift = 0 if len(tokens) == _V1_TOKENS else _V2_EXTRA
+    if tokens[:2] != _PREFIX or len(tokens) < _V1_TOKENS + shift:
+        raise ValueError("not a JetStream reply subject")
+    stream_seq, consumer_seq, stored_ns, pending = map(int, tokens[5 + shift : 9 + shift])
+    return Delivered(stream_seq, consumer_seq, stored_ns, pending)
+
+
+class Control(NamedTuple):
+    """A message that carries no event: an idle heartbeat, or a flow control request."""
+
+    last_consumer_seq: int | None
+    """On a heartbeat: the last message that was sent to this consumer."""
+    answer_to: str | None
+    """Where an empty message is wanted before more is sent."""
+
+
+def parse_control(headers: Mapping[str, str] | None, reply: str) -> Control | None:
+    """The control message, None if the message is an event."""
+    if not headers or headers.get("Status") != "100":
+        return None
+    last = headers.get("Nats-Last-Consumer")
+    return Control(None if last is None else int(last), reply or headers.get("Nats-Consumer-Stalled"))

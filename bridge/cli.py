@@ -1,0 +1,178 @@
+"""The command ``crew-bridge``."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import version
+from tomllib import TOMLDecodeError
+from typing import Any
+
+from pydantic import ValidationError
+
+from bridge import logs
+from bridge.config import FILE_VARIABLE, Settings, UnknownVariableError, load
+from bridge.crew import EventPublisher
+from bridge.demo import play
+from bridge.embedded import EmbeddedServerError
+from bridge.service import EMBEDDED, Running, open_families, running
+from bridge.web.tail import tail
+from contracts import ContractError, create_event
+
+_USAGE = 2
+_LOCAL_NATS = "nats://127.0.0.1:4222"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 for a failure, 2 for bad arguments or settings."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load()
+        logs.configure(settings.log_level, settings.log_format)
+        return _run(arguments.command(settings, arguments))
+    except UnknownVariableError as error:
+        return _say(str(error), _USAGE)
+    except TOMLDecodeError as error:
+        return _say(f"the file that {FILE_VARIABLE} names is not TOML: {error}", _USAGE)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return _say(f"bad setting BRIDGE_{str(first['loc'][0]).upper()}: {first['msg']}", _USAGE)
+    except ContractError as error:
+        return _say(f"not a valid event: {error}", _USAGE)
+    except BrokenPipeError:
+        # Who read our output, `head` say, has enough; Python must not try again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (EmbeddedServerError, OSError) as error:
+        return _say(str(error) or type(error).__name__, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _say(message: str, code: int) -> int:
+    print(f"crew-bridge: {message}", file=sys.stderr)
+    return code
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop where there is one."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415 - it is not there on every platform
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+async def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    """Run a bridge until somebody ends it."""
+    stop = _stop_signals()
+    async with running(settings) as bridge:
+        print(f"Crew Bridge: {bridge.url}  (NATS: {bridge.nats_url})", flush=True)
+        await stop.wait()
+    return 0
+
+
+async def _demo(settings: Settings, _: argparse.Namespace) -> int:
+    """Run a bridge and a crew that never rests."""
+    stop = _stop_signals()
+    async with running(settings) as bridge:
+        print(_welcome(bridge), flush=True)
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(play(bridge.nats_url))
+            await stop.wait()
+            playing.cancel()
+    return 0
+
+
+def _welcome(bridge: Running) -> str:
+    return (
+        f"Crew Bridge demo\n  watch:   {bridge.url}\n  publish: crew-bridge publish --nats {bridge.nats_url} "
+        f'task.completed --data \'{{"result": "hello"}}\'\n  stop:    Ctrl-C'
+    )
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM, from now on."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Publish one event, acknowledged by the stream."""
+    open_families(settings)
+    ids = {name: getattr(arguments, name) for name in ("execution_id", "crew_id", "task_id", "agent_id")}
+    given = {name: value for name, value in ids.items() if value is not None}
+    event = create_event(arguments.type, arguments.data, **given)
+    default = _LOCAL_NATS if settings.nats_url == EMBEDDED else settings.nats_url
+    try:
+        async with (
+            asyncio.timeout(arguments.timeout),
+            EventPublisher(arguments.nats or default, stream=settings.stream_name) as publisher,
+        ):
+            await publisher.publish(event)
+    except TimeoutError:
+        return _say(f"no NATS server with the stream took it within {arguments.timeout:g} s", 1)
+    print(f"{event.event_id} {event.subject}")
+    return 0
+
+
+async def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Show events as they come, in a line each, also to a pipe."""
+    open_families(settings)
+    url = arguments.url or f"http://{settings.host}:{settings.port}"
+    out = partial(print, flush=True)
+    await tail(url + settings.prefix, arguments.subscription or ["global"], since=arguments.since, out=out)
+    return 0
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    value: object = None
+    with suppress(ValueError):
+        value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crew-bridge", description="Events of CrewAI crews, live in browsers."
+    )
+    parser.add_argument("--version", action="version", version=version("crew-bridge"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="run a bridge; set up by BRIDGE_* variables").set_defaults(
+        command=_serve
+    )
+    commands.add_parser("demo", help="run a bridge with a crew that publishes").set_defaults(command=_demo)
+    _add_publish(commands.add_parser("publish", help="publish one event"))
+    _add_tail(commands.add_parser("tail", help="show events live in the terminal"))
+    return parser
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_publish)
+    parser.add_argument("type", help="the event type, such as task.completed")
+    for name in ("execution", "crew", "task", "agent"):
+        parser.add_argument(f"--{name}-id", help=f"the {name}'s id")
+    parser.add_argument("--data", type=_json_object, default={}, help="the payload, a JSON object")
+    parser.add_argument("--nats", help=f"the server (default: BRIDGE_NATS_URL, or {_LOCAL_NATS})")
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, help="seconds to wait for the stream (default: 5)"
+    )
+
+
+def _add_tail(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_tail)
+    parser.add_argument("subscription", nargs="*", help="alias or pattern (default: global)")
+    parser.add_argument("--url", help="the bridge (default: BRIDGE_HOST and BRIDGE_PORT)")
+    parser.add_argument("--since", type=int, help="begin after this seq; 0 shows all that is kept")

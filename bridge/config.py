@@ -1,0 +1,111 @@
+"""The configuration: one frozen model, read from ``BRIDGE_*`` variables or a TOML file."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "BRIDGE_"
+FILE_VARIABLE = "BRIDGE_CONFIG"
+"""Names the TOML file; its keys are the fields below. A variable wins over the file."""
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""In a variable: separated by commas."""
+Family = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Positive = Annotated[float, Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class UnknownVariableError(ValueError):
+    """A ``BRIDGE_*`` variable that means nothing, probably misspelt, or names a file that is not there."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The defaults run on a laptop, on loopback only."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", case_sensitive=False)
+
+    nats_url: str = "embedded"
+    """``embedded`` starts a nats-server of its own; otherwise one or several URLs, separated by commas."""
+    data_dir: Path = Path(".crew-bridge")
+    """Where the embedded nats-server keeps the stream."""
+    embedded_port: Annotated[int, Field(ge=0, le=65535)] = 4222
+    """Where the embedded nats-server listens, on loopback; 0: any free port."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """0: any free port."""
+    prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = "/api/v1/websocket"
+    allowed_origins: Names = ()
+    """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""
+
+    stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "CREW_EVENTS"
+    stream_storage: Literal["file", "memory"] = "file"
+    stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    stream_max_bytes: Bytes = 1024**3
+    stream_max_age_seconds: Positive = 7 * 24 * 3600.0
+    extra_families: Annotated[tuple[Family, ...], NoDecode] = ()
+    """Event families of your own (``invoice`` for ``invoice.*``): any object is their payload."""
+
+    ring_bytes: Bytes = 64 * 1024**2
+    """Memory for recent events, for resuming clients."""
+    buffer_bytes: Bytes = 256 * 1024
+    """A socket with more than this waiting is slow: it reads on from the log when it has drained."""
+    max_delay_seconds: Annotated[float, Field(ge=0)] = 0.025
+    """How long an event may wait, under load, for others to be sent with it."""
+
+    heartbeat_seconds: Positive = 25.0
+    stale_seconds: Positive = 60.0
+    """A client from which nothing is heard for so long, not even a pong, is cut off."""
+    max_message_bytes: Bytes = 64 * 1024
+    """A larger message of a client ends its connection (close code 1009)."""
+    max_errors: Annotated[int, Field(gt=0)] = 20
+    """So many refused messages end a connection."""
+    drain_seconds: Positive = 5.0
+    """How long a stopping bridge waits for its clients."""
+    feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 5.0
+    """How often NATS says that the feed is alive; silence for twice as long restarts it."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("allowed_origins", "extra_families", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the file."""
+        path = os.environ.get(FILE_VARIABLE)
+        file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *file)
+
+
+def load(**overrides: object) -> Settings:
+    """The settings of this process. Raises pydantic's error for a bad value, ours for an unknown variable."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE_VARIABLE}
+    unknown = sorted(n for n in os.environ if n.upper().startswith(PREFIX) and n.upper() not in known)
+    if unknown:
+        raise UnknownVariableError(f"unknown setting: {', '.join(unknown)}")
+    path = os.environ.get(FILE_VARIABLE)
+    if path and not Path(path).is_file():
+        raise UnknownVariableError(f"{FILE_VARIABLE} names a file that does not exist: {path}")
+    return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them

@@ -1,0 +1,136 @@
+"""What a client's command does, and the one answer it gets."""
+
+from typing import Final, assert_never
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bridge.core.connection import Connection
+from bridge.core.hub import Hub
+from contracts.commands import Command, CommandId, Filter, List, Ping, Subscribe, Unsubscribe, parse_command
+from contracts.errors import ContractError
+from contracts.messages import Error, Filtered, Listed, Message, Pong, Subscribed, Unsubscribed
+from contracts.subscriptions import parse_subscription
+
+MAX_SUBSCRIPTIONS: Final = 100
+"""Subscriptions of one connection."""
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the bridge
+    """A command that is well formed but cannot be carried out."""
+
+    def __init__(self, code: str, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.field = field
+
+
+class _Marked(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: CommandId | None = None
+
+
+def answer(hub: Hub, connection: Connection, text: str) -> Message:
+    """Carry out one message of a client. Never raises: what is wrong with it is the answer."""
+    try:
+        command = parse_command(text)
+    except ContractError as error:
+        return refusal(hub, connection, _code(error), error.reason, field=error.field, command=_id_of(text))
+    try:
+        message = _carry_out(hub, connection, command)
+    except Refused as error:
+        return refusal(hub, connection, error.code, error.reason, field=error.field, command=command.id)
+    hub.counters.commands[command.action] += 1
+    return message
+
+
+def refusal(
+    hub: Hub,
+    connection: Connection,
+    code: str,
+    reason: str,
+    *,
+    field: str | None = None,
+    command: CommandId | None = None,
+) -> Error:
+    """Count a refusal against the connection, and say it."""
+    connection.errors += 1
+    hub.counters.errors[code] += 1
+    return Error(code=code, message=reason, field=field or None, id=command)
+
+
+def _code(error: ContractError) -> str:
+    match error.field:
+        case "":
+            return "invalid_json"
+        case "action":
+            return "unknown_action"
+        case _:
+            return "invalid_command"
+
+
+def _id_of(text: str) -> CommandId | None:
+    """The ``id`` of a message that is no command, if it has a good one."""
+    try:
+        return _Marked.model_validate_json(text).id
+    except ValidationError:
+        return None
+
+
+def _carry_out(hub: Hub, connection: Connection, command: Command) -> Message:
+    match command:
+        case Subscribe():
+            return _subscribe(hub, connection, command)
+        case Unsubscribe():
+            return _unsubscribe(hub, connection, command)
+        case Filter():
+            return _filter(hub, connection, command)
+        case Ping():
+            head = hub.log.head
+            return Pong(id=command.id, epoch=hub.log.epoch, head=head, cursor=connection.resume_point(head))
+        case List():
+            return Listed(
+                id=command.id, subscriptions=list(connection.subscriptions), filter=connection.filter
+            )
+        case _:
+            assert_never(command)
+
+
+def _subscribe(hub: Hub, connection: Connection, command: Subscribe) -> Subscribed:
+    _refuse_if_busy(connection)
+    try:
+        added = {name: parse_subscription(name) for name in command.subscriptions}
+    except ContractError as error:
+        raise Refused("invalid_subscription", error.reason, "subscriptions") from error
+    subscriptions = connection.subscriptions | added
+    if len(subscriptions) > MAX_SUBSCRIPTIONS:
+        reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"
+        raise Refused("too_many_subscriptions", reason, "subscriptions")
+    connection.subscriptions = subscriptions
+    recovery = hub.change_view(connection, since=command.since, epoch=command.epoch)
+    return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
+
+
+def _unsubscribe(hub: Hub, connection: Connection, command: Unsubscribe) -> Unsubscribed:
+    _refuse_if_busy(connection)
+    unknown = set(command.subscriptions) - connection.subscriptions.keys()
+    if unknown:
+        reason = "names a subscription that the connection does not have"
+        raise Refused("not_subscribed", reason, "subscriptions")
+    for name in set(command.subscriptions):
+        del connection.subscriptions[name]
+    hub.change_view(connection)
+    return Unsubscribed(id=command.id, subscriptions=list(connection.subscriptions))
+
+
+def _filter(hub: Hub, connection: Connection, command: Filter) -> Filtered:
+    _refuse_if_busy(connection)
+    connection.filter = command.filter
+    hub.change_view(connection)
+    return Filtered(id=command.id, filter=command.filter)
+
+
+def _refuse_if_busy(connection: Connection) -> None:
+    if connection.cursor.is_busy:
+        raise Refused("busy", "the connection lags behind and has changed its view too often meanwhile")

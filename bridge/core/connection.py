@@ -1,0 +1,90 @@
+"""One client: what it subscribed to, where it is in the log, and what it was sent."""
+
+from bridge.core.cursor import Cursor
+from bridge.core.entry import Entry
+from bridge.core.frames import array_frame, frame
+from bridge.core.group import Group
+from bridge.core.socket import Socket
+from bridge.core.view import View
+from contracts.filters import EventFilter
+from contracts.messages import Message
+from contracts.subscriptions import Subscription
+
+
+class Connection:
+    """The state of one client's connection; the `Hub` and its parts change it."""
+
+    __slots__ = (
+        "backlog",
+        "batch",
+        "bytes_sent",
+        "client_id",
+        "cursor",
+        "endpoint",
+        "errors",
+        "events_sent",
+        "filter",
+        "group",
+        "is_open",
+        "last_heard",
+        "messages_sent",
+        "next_heartbeat",
+        "opened_at",
+        "socket",
+        "subscriptions",
+        "view",
+    )
+
+    def __init__(self, client_id: str, endpoint: str, socket: Socket, now: float) -> None:
+        self.client_id = client_id
+        self.endpoint = endpoint
+        self.socket = socket
+        self.opened_at = now
+        self.last_heard = now
+        self.next_heartbeat = now
+        self.backlog = 0
+        """Bytes in the socket's buffer when the sweep last looked."""
+        self.subscriptions: dict[str, Subscription] = {}
+        self.filter = EventFilter()
+        self.batch = False
+        self.view = View(frozenset())
+        self.cursor = Cursor(self.view, 0)
+        self.group: Group[Connection] | None = None
+        self.is_open = True
+        self.errors = 0
+        self.events_sent = 0
+        self.messages_sent = 0
+        self.bytes_sent = 0
+
+    def current_view(self) -> View:
+        """The view that subscriptions, filter and options make."""
+        return View(frozenset(s.pattern for s in self.subscriptions.values()), self.filter, self.batch)
+
+    def say(self, message: Message) -> None:
+        """Send a control message, now."""
+        self.write(frame(message.to_json().encode()), 1)
+
+    def write(self, data: bytes, messages: int) -> None:
+        """Send whole frames, now."""
+        self.socket.write(data)
+        self.bytes_sent += len(data)
+        self.messages_sent += messages
+
+    def give(self, data: bytes, events: int) -> None:
+        """Send ``events`` events, now."""
+        self.write(data, events)
+        self.events_sent += events
+
+    def resume_point(self, head: int) -> int:
+        """The ``seq`` up to which this connection has been given all that it is to get."""
+        if self.group is None:
+            return self.cursor.safe
+        held = self.group.held(self.cursor.position)
+        return held[0].seq - 1 if held else head
+
+
+def encode(entries: list[Entry], *, batch: bool) -> bytes:
+    """Entries as frames, one each, or as one frame with a JSON array."""
+    if batch:
+        return array_frame(entry.payload for entry in entries)
+    return b"".join([entry.frame for entry in entries])

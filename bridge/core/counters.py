@@ -1,0 +1,49 @@
+"""What happened, in plain integers; the metrics read them when asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bridge.core.entry import Entry
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the start. Keys are names from closed lists, never ids or subjects."""
+
+    events_in: Counter[str] = field(default_factory=Counter)
+    """Events accepted, by family."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Stored messages that are not events, by the first bad field of the envelope."""
+    delivered: Counter[str] = field(default_factory=Counter)
+    """Events written to sockets, by family."""
+    bytes_out: int = 0
+    """Bytes of events written to sockets."""
+    writes: int = 0
+    """Calls of ``write`` that delivered events."""
+    messages_out: int = 0
+    """Events and control messages written to sockets."""
+    opened: Counter[str] = field(default_factory=Counter)
+    """Connections opened, by endpoint."""
+    closed: Counter[int] = field(default_factory=Counter)
+    """Connections closed, by close code."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """Commands carried out, by action."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Errors answered, by code."""
+    recoveries: Counter[str] = field(default_factory=Counter)
+    """Cursors that clients came with, by what became of them."""
+    gaps: Counter[str] = field(default_factory=Counter)
+    """Gaps announced, by reason: ``too_old`` counts for each connection, what the stream lost counts once."""
+    fell_behind: int = 0
+    """Times that a full socket left its group."""
+    stale: int = 0
+    """Connections closed because nothing was heard from them."""
+
+    def delivery(self, entries: Sequence[Entry], size: int, times: int = 1) -> None:
+        """``entries``, as ``size`` bytes, were written to ``times`` sockets."""
+        self.writes += times
+        self.bytes_out += size * times
+        self.messages_out += len(entries) * times
+        for family, count in Counter(entry.subject.family for entry in entries if not entry.is_gap).items():
+            self.delivered[family] += count * times

@@ -1,0 +1,163 @@
+"""From the groups and the log to the sockets: flushing what is new, reading on for who is behind."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from bridge.core.connection import Connection, encode
+from bridge.core.counters import Counters
+from bridge.core.entry import Entry
+from bridge.core.group import Group
+from bridge.core.log import Log
+from bridge.core.router import EventRouter
+from contracts.messages import Gap
+
+MAX_BATCH: Final = 256 * 1024
+"""Bytes of events in one write: larger messages pass the limits of browser libraries and proxies."""
+
+
+class Delivery:
+    """Writes to sockets, and keeps every connection either in its group or on its way there.
+
+    ``buffer_limit``: bytes in a socket's buffer above which its connection is not written to any more.
+    ``full`` is called then, maybe more than once; whoever hears it must call `drained` when there is room.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        router: EventRouter,
+        counters: Counters,
+        *,
+        buffer_limit: int,
+        wake: Callable[[], None],
+        full: Callable[[Connection], None],
+    ) -> None:
+        self._log = log
+        self._router = router
+        self._counters = counters
+        self._buffer_limit = buffer_limit
+        self._wake = wake
+        self._full = full
+        self._readers: dict[Connection, None] = {}
+
+    @property
+    def readers(self) -> int:
+        """How many connections read on in the log now; those whose sockets are full are not among them."""
+        return len(self._readers)
+
+    def flush(self) -> Iterator[None]:
+        """Write what is due, one write a step.
+
+        Between steps everything else may be called, except `flush`.
+        """
+        groups = self._router.take_dirty()
+        readers, self._readers = self._readers, {}
+        for group in groups:
+            yield from self._flush_group(group)
+        for connection in readers:
+            if connection.is_open and connection.group is None:
+                self._read(connection)
+                yield
+
+    def go_on(self, connection: Connection) -> None:
+        """Join the head, or read on, or wait for room: whatever is next for a connection in no group."""
+        if not connection.is_open:
+            return
+        if self._is_full(connection):
+            self._full(connection)
+        elif connection.cursor.is_at(self._log.head):
+            self._router.join(connection)
+            self._readers.pop(connection, None)
+        else:
+            self._readers[connection] = None
+            self._wake()
+
+    def drained(self, connection: Connection) -> None:
+        """The connection's socket has room again."""
+        if connection.group is None:
+            self.go_on(connection)
+
+    def catch_up(self, connection: Connection) -> None:
+        """Give a live connection what its group still holds for it."""
+        if connection.group is not None:
+            self.give(connection, connection.group.held(connection.cursor.position))
+            connection.cursor.position = self._log.head
+
+    def address(self, connection: Connection, entry: Entry) -> None:
+        """Give a live connection an entry for it alone; one that reads will find it in the log."""
+        if connection.group is not None:
+            self.give(connection, [*connection.group.held(connection.cursor.position), entry])
+
+    def give(self, connection: Connection, entries: list[Entry]) -> None:
+        """Write ``entries`` to a live connection."""
+        if entries:
+            self._write(connection, entries)
+            connection.cursor.position = entries[-1].seq
+            self._check(connection)
+
+    def _flush_group(self, group: Group[Connection]) -> Iterator[None]:
+        for part in _parts(group.take()):
+            yield from self._flush_part(group, part, encode(part, batch=group.view.batch))
+        group.landed()
+
+    def _flush_part(self, group: Group[Connection], part: list[Entry], data: bytes) -> Iterator[None]:
+        first, last = part[0].seq, part[-1].seq
+        times = 0
+        for connection in group.members:
+            position = connection.cursor.position
+            if connection.group is not group or position >= last:
+                continue
+            if position < first:
+                connection.give(data, len(part))
+                connection.cursor.position = last
+                times += 1
+                self._check(connection)
+            else:
+                self.give(connection, [entry for entry in part if entry.seq > position])
+            yield
+        self._counters.delivery(part, len(data), times)
+
+    def _read(self, connection: Connection) -> None:
+        if self._is_full(connection):
+            self._full(connection)
+            return
+        page = connection.cursor.read(self._log, connection.client_id, MAX_BATCH)
+        if page.lost is not None:
+            first, last = page.lost
+            connection.say(Gap(from_=first, to=last, reason="too_old"))
+            self._counters.gaps["too_old"] += 1
+            self._counters.messages_out += 1
+        if page.entries:
+            self._write(connection, page.entries)
+        connection.cursor.advance(page.upto)
+        self.go_on(connection)
+
+    def _write(self, connection: Connection, entries: list[Entry]) -> None:
+        for part in _parts(entries):
+            data = encode(part, batch=connection.view.batch)
+            connection.give(data, len(part))
+            self._counters.delivery(part, len(data))
+
+    def _check(self, connection: Connection) -> None:
+        """A live connection whose socket is full leaves the head."""
+        if self._is_full(connection):
+            self._router.leave(connection)
+            self._counters.fell_behind += 1
+            self._full(connection)
+
+    def _is_full(self, connection: Connection) -> bool:
+        return connection.socket.buffered() > self._buffer_limit
+
+
+def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Cut into lists of at most `MAX_BATCH` bytes, but at least one entry each."""
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if part and size + len(entry.frame) > MAX_BATCH:
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += len(entry.frame)
+    if part:
+        yield part

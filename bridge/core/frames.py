@@ -1,0 +1,43 @@
+"""WebSocket frames of a server (RFC 6455): unmasked, so the same bytes serve every socket."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+_FIN: Final = 0x80
+_LEN16: Final = 126
+_LEN64: Final = 127
+_MAX_LEN16: Final = 0xFFFF
+
+
+class Opcode(IntEnum):
+    """What a frame carries."""
+
+    TEXT = 0x1
+    PING = 0x9
+    PONG = 0xA
+
+
+def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
+    """``payload`` as one whole frame."""
+    return header(len(payload), opcode) + payload
+
+
+def header(length: int, opcode: Opcode = Opcode.TEXT) -> bytes:
+    """The 2, 4 or 10 bytes that precede a payload of ``length`` bytes."""
+    first = _FIN | opcode
+    if length < _LEN16:
+        return bytes((first, length))
+    if length <= _MAX_LEN16:
+        return bytes((first, _LEN16)) + length.to_bytes(2)
+    return bytes((first, _LEN64)) + length.to_bytes(8)
+
+
+def payload_of(data: bytes) -> bytes:
+    """What `frame` was given."""
+    return data[{_LEN16: 4, _LEN64: 10}.get(data[1], 2) :]
+
+
+def array_frame(payloads: Iterable[bytes]) -> bytes:
+    """JSON texts as one frame that holds a JSON array of them."""
+    return frame(b"[" + b",".join(payloads) + b"]")

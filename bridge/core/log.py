@@ -1,0 +1,144 @@
+"""The recent part of the log: a ring in memory, bounded in bytes, read from any place."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from operator import attrgetter
+
+from bridge.core.entry import Entry
+from bridge.core.view import View
+from contracts.subjects import ABSENT
+
+_SEQ = attrgetter("seq")
+_ROOM = 256
+"""A full ring is emptied by one part in this many: seldom, but never so much that it takes long."""
+
+
+class _Postings:
+    """Entries by one token of their subject, in order."""
+
+    __slots__ = ("_lists", "_slot")
+
+    def __init__(self, slot: int) -> None:
+        self._slot = slot
+        self._lists: dict[str, list[Entry]] = {}
+
+    def add(self, entry: Entry) -> None:
+        token = entry.subject[self._slot]
+        if token != ABSENT:
+            self._lists.setdefault(token, []).append(entry)
+
+    def drop(self, oldest: list[Entry]) -> None:
+        counts = Counter(entry.subject[self._slot] for entry in oldest)
+        del counts[ABSENT]
+        for token, count in counts.items():
+            entries = self._lists[token]
+            del entries[:count]
+            if not entries:
+                del self._lists[token]
+
+    def after(self, tokens: Iterable[str], seq: int) -> list[Iterator[Entry]]:
+        return [_later(self._lists[token], seq) for token in tokens if token in self._lists]
+
+
+def _later(entries: list[Entry], seq: int) -> Iterator[Entry]:
+    """The entries after ``seq``, without a copy of them."""
+    start = bisect_right(entries, seq, key=_SEQ)
+    return map(entries.__getitem__, range(start, len(entries)))
+
+
+class Log:
+    """Every event of the stream after ``floor`` and up to ``head``, in order.
+
+    Sequence numbers rise but need not be dense: what the stream let expire, or what was refused, leaves
+    no entry. What lies at or before ``floor`` is not here any more, or never was.
+    """
+
+    __slots__ = (
+        "_by_crew",
+        "_by_execution",
+        "_entries",
+        "_max_bytes",
+        "_special",
+        "bytes",
+        "epoch",
+        "floor",
+        "head",
+    )
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.reset("", 0)
+
+    def reset(self, epoch: str, floor: int) -> None:
+        """Forget everything; the next entry is the first one after ``floor`` in ``epoch``."""
+        self.epoch = epoch
+        self.floor = floor
+        self.head = floor
+        self.bytes = 0
+        self._entries: list[Entry] = []
+        self._by_crew = _Postings(2)
+        self._by_execution = _Postings(3)
+        self._special: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def append(self, entry: Entry) -> None:
+        """Put ``entry``, newer than the head, at the head; the oldest make room."""
+        self._entries.append(entry)
+        self.head = entry.seq
+        self.bytes += entry.size
+        if is_special(entry):
+            self._special.append(entry)
+        self._by_crew.add(entry)
+        self._by_execution.add(entry)
+        if self.bytes > self._max_bytes:
+            self._make_room()
+
+    def skip(self, seq: int) -> None:
+        """Move the head to ``seq``, which holds nothing for anybody."""
+        self.head = max(self.head, seq)
+
+    def after(self, seq: int, view: View) -> Iterator[Entry]:
+        """Entries after ``seq``, in order: all that ``view`` could want, and more that it does not.
+
+        Not to be used any more once the log was appended to.
+        """
+        if view.executions is not None:
+            return self._merged(self._by_execution.after(view.executions, seq), seq)
+        if view.crews is not None:
+            return self._merged(self._by_crew.after(view.crews, seq), seq)
+        return _later(self._entries, seq)
+
+    def _merged(self, lists: list[Iterator[Entry]], seq: int) -> Iterator[Entry]:
+        """Gaps and addressed entries concern readers whatever their subject says."""
+        return _distinct(merge(_later(self._special, seq), *lists, key=_SEQ))
+
+    def _make_room(self) -> None:
+        """The newest stays, however large it is."""
+        target = self._max_bytes - self._max_bytes // _ROOM
+        count = 0
+        while self.bytes > target and count < len(self._entries) - 1:
+            self.bytes -= self._entries[count].size
+            self.floor = self._entries[count].seq
+            count += 1
+        oldest = self._entries[:count]
+        del self._entries[:count]
+        del self._special[: sum(map(is_special, oldest))]
+        self._by_crew.drop(oldest)
+        self._by_execution.drop(oldest)
+
+
+def is_special(entry: Entry) -> bool:
+    """Whether an entry is for readers that views alone do not tell: a gap, or addressed to one client."""
+    return entry.is_gap or entry.client_id is not None
+
+
+def _distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
+    last = 0
+    for entry in entries:
+        if entry.seq != last:
+            last = entry.seq
+            yield entry

@@ -1,0 +1,71 @@
+"""When to flush: at once with little traffic, in larger batches the more there is to do."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+SLICE_STEPS: Final = 256
+SLICE_SECONDS: Final = 0.005
+"""A cycle gives the event loop back after so many writes, or so long and the step that it is in."""
+
+DUTY: Final = 2.0
+"""A cycle that was busy for D seconds is followed by a rest of ``DUTY`` x D."""
+
+
+class Pump:
+    """Runs ``flush`` in cycles: one at the end of the loop iteration that `wake` is called in, then a rest.
+
+    ``soon(callback)`` and ``later(seconds, callback)`` are the event loop's, ``clock`` a monotonic one in
+    seconds. ``max_delay``: seconds that a rest lasts at most; what comes meanwhile waits that long.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[], Iterator[None]],
+        *,
+        soon: Callable[[Callable[[], None]], object],
+        later: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float],
+        max_delay: float,
+    ) -> None:
+        self._flush = flush
+        self._soon = soon
+        self._later = later
+        self._clock = clock
+        self._max_delay = max_delay
+        self._steps: Iterator[None] = iter(())
+        self._busy = 0.0
+        self.is_running = False
+        """Whether a cycle, or the rest after one, is under way."""
+        self._is_woken = False
+
+    def wake(self) -> None:
+        """There is something to flush."""
+        self._is_woken = True
+        if not self.is_running:
+            self.is_running = True
+            self._soon(self._cycle)
+
+    def _cycle(self) -> None:
+        if not self._is_woken:
+            self.is_running = False
+            return
+        self._is_woken = False
+        self._busy = 0.0
+        self._steps = self._flush()
+        self._slice()
+
+    def _slice(self) -> None:
+        began = self._clock()
+        is_done = self._run(began + SLICE_SECONDS)
+        self._busy += self._clock() - began
+        if is_done:
+            self._later(min(self._busy * DUTY, self._max_delay), self._cycle)
+        else:
+            self._soon(self._slice)
+
+    def _run(self, until: float) -> bool:
+        """Take steps until there are none, or enough were taken; whether there are none."""
+        for taken, _ in enumerate(self._steps, 1):
+            if taken == SLICE_STEPS or self._clock() >= until:
+                return False
+        return True

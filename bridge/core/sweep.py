@@ -1,0 +1,63 @@
+"""Heartbeats for who listens, an end for who does not: one look at all connections, once a second."""
+
+from bridge.core.connection import Connection
+from bridge.core.frames import Opcode, frame
+from bridge.core.hub import Hub
+from bridge.core.socket import CloseCode
+from contracts.events import WebSocketEvent
+from contracts.types import EventType
+
+_PING = frame(b"", Opcode.PING)
+
+
+class Sweep:
+    """Sends heartbeats every ``interval`` seconds, ends connections silent for ``stale_after`` seconds.
+
+    A heartbeat is an event that pages see, with a WebSocket ping that every client answers by itself.
+    """
+
+    def __init__(self, hub: Hub, *, interval: float, stale_after: float, buffer_limit: int) -> None:
+        self._hub = hub
+        self._interval = interval
+        self._stale_after = stale_after
+        self._buffer_limit = buffer_limit
+
+    def run(self, now: float) -> int:
+        """Look at every connection, end the stale ones, and say how many those were.
+
+        ``now`` is in the seconds of the clock that connections were opened by.
+        """
+        beats: dict[int, bytes] = {}
+        before = self._hub.counters.stale
+        for connection in tuple(self._hub.connections.values()):
+            self._note_progress(connection, now)
+            if now - connection.last_heard > self._stale_after:
+                self._hub.counters.stale += 1
+                self._hub.close(connection, CloseCode.STALE, "nothing was heard from you")
+            elif now >= connection.next_heartbeat:
+                connection.next_heartbeat = now + self._interval
+                self._beat(connection, beats)
+        return self._hub.counters.stale - before
+
+    @staticmethod
+    def _note_progress(connection: Connection, now: float) -> None:
+        """Who reads slowly has not come to our pings yet: a buffer that shrinks is an answer, too."""
+        backlog = connection.socket.buffered()
+        if backlog < connection.backlog:
+            connection.last_heard = now
+        connection.backlog = backlog
+
+    def _beat(self, connection: Connection, beats: dict[int, bytes]) -> None:
+        """A socket that is full is not alive enough to need one."""
+        if connection.socket.buffered() > self._buffer_limit:
+            return
+        cursor = connection.resume_point(self._hub.log.head)
+        if cursor not in beats:
+            beats[cursor] = self._frame(cursor)
+        connection.write(beats[cursor], 1)
+        self._hub.counters.messages_out += 1
+
+    def _frame(self, cursor: int) -> bytes:
+        log = self._hub.log
+        data = {"epoch": log.epoch, "head": log.head, "cursor": cursor}
+        return frame(WebSocketEvent.create(EventType.CONNECTION_HEARTBEAT, data).to_json().encode()) + _PING

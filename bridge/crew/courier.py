@@ -1,0 +1,246 @@
+"""The courier: one thread with a loop of its own that carries messages from the outbox to the stream.
+
+What cannot be sent goes to the spool, and from there, in the same order, to the stream when it answers again.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from bridge.crew.link import FAULTS, Link, Options, connected
+from bridge.crew.losses import REPORT_SECONDS, LossReport
+from bridge.crew.message import Message
+from bridge.crew.outbox import Outbox
+from bridge.crew.spool import Spool
+
+log = logging.getLogger(__name__)
+
+ACK_SECONDS: Final = 2.0
+"""How long a server may take to acknowledge a batch before it counts as gone."""
+PATIENCE_SECONDS: Final = 2.5
+"""How long messages wait in memory for a connection, unless somebody waits for them to be safe."""
+_BATCH: Final = 256
+_LINGER: Final = 0.005
+"""Seconds for more to come: one waking of the thread then serves many events."""
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+class Courier:
+    """Owns the connection and the spool, both on its own thread."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        url: str,
+        *,
+        stream: str,
+        options: Options | None,
+        spool_directory: Path,
+        tick: Callable[[], float | None],
+    ) -> None:
+        self._outbox = outbox
+        self._target = (url, stream, options)
+        self._directory = spool_directory
+        self._spool = Spool.fresh(spool_directory)
+        self._adopted: list[Spool] = []
+        self._tick = tick
+        self._thread = threading.Thread(target=self._run, name="crew-bridge", daemon=True)
+        self._wake = asyncio.Event()
+        self._link: Link | None = None
+        self._failures = 0
+        self._down_since = monotonic()
+        self._report = LossReport()
+        self._refused = 0
+        self._not_spooled = 0
+        self._deadline: float | None = None
+        self._farewell: Callable[[], None] = _nothing
+        self._last_words: Callable[[], None] = _nothing
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def backlog(self) -> int:
+        """Messages on disk that wait for the stream."""
+        return sum(spool.waiting for spool in (self._spool, *self._adopted))
+
+    def start(self) -> None:
+        """Begin to connect and to carry."""
+        self._thread.start()
+
+    def flush(self, seconds: float) -> bool:
+        """Whether everything put so far is acknowledged or on disk, waiting ``seconds`` at most."""
+        if not self.alive:
+            return False
+        fence = self._outbox.fence()
+        return fence.passed.wait(seconds) and fence.safe
+
+    def stop(self, seconds: float) -> None:
+        """Carry what is there, put the rest on disk, and end the thread within ``seconds``."""
+        self.stop_soon(seconds, _nothing, _nothing)
+        if self._thread.is_alive():
+            self._thread.join(seconds + ACK_SECONDS)
+
+    def stop_soon(self, seconds: float, farewell: Callable[[], None], last_words: Callable[[], None]) -> None:
+        """Like `stop`, but return at once. Safe in a signal handler.
+
+        On the thread, ``farewell`` may still put messages, and ``last_words`` runs when all is done.
+        """
+        self._farewell, self._last_words = farewell, last_words
+        self._deadline = monotonic() + seconds
+        self._outbox.call()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception:
+            log.exception("the courier fell")
+        self._last_words()
+
+    async def _main(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: log.debug("%s", context.get("message")))
+        self._adopted = Spool.left_behind(self._directory)
+        self._outbox.listen(lambda: _call_soon(loop, self._wake.set))
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(self._keep_connected())
+            await self._carry()
+            keeper.cancel()
+        for spool in (self._spool, *self._adopted):
+            spool.close()
+
+    async def _keep_connected(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with connected(*self._target) as link:
+                    self._link, self._failures, pause = link, 0, _FIRST_PAUSE
+                    self._wake.set()
+                    await link.broken()
+            except Exception as error:  # Not only `FAULTS`: options and credentials can be wrong in any way.
+                self._complain(error)
+            self._lose(self._link)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _complain(self, error: Exception) -> None:
+        level = logging.DEBUG if self._failures else logging.WARNING
+        log.log(level, "no connection to NATS: %s: %s", type(error).__name__, error)
+
+    def _lose(self, link: Link | None) -> None:
+        """Whoever notices first that the link is gone says so."""
+        if link is not None:
+            self._down_since = monotonic()
+        self._link = None
+        self._failures += 1
+        self._wake.set()
+
+    async def _carry(self) -> None:
+        while not self._done():
+            await self._rest(self._tick())
+            if self._link is not None or self._must_not_wait():
+                await self._carry_some()
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Sleep until there is something to do, ``seconds`` at most."""
+        if self._link is None:
+            seconds = REPORT_SECONDS if seconds is None else min(seconds, REPORT_SECONDS)
+        elif self._outbox or self._backlog() or self._unreported():
+            seconds = 0
+        await self._woken(seconds)
+        if not self._outbox.fences and self._deadline is None:
+            await self._woken(_LINGER)
+
+    async def _woken(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    def _must_not_wait(self) -> bool:
+        """Without a link: whether memory is no longer the place to wait for one."""
+        if monotonic() - self._down_since > PATIENCE_SECONDS or self._outbox.crowded:
+            return True
+        return self._failures > 0 and (self._outbox.fences > 0 or self._deadline is not None)
+
+    async def _carry_some(self) -> None:
+        messages, fences = self._outbox.take(_BATCH)
+        if self._unreported():
+            messages.append(self._report.message(self.losses()))
+        safe = not messages or await self._settle(messages)
+        self._outbox.open(fences, safe=safe)
+        if not safe:
+            self._keep(messages)
+        if self._link is not None and (spool := self._backlog()):
+            await self._empty(spool, self._link)
+
+    async def _settle(self, messages: list[Message]) -> bool:
+        """Whether they are acknowledged, or behind everything else on disk."""
+        if self._link is not None and not self._spool.waiting and await self._send(messages, self._link):
+            return True
+        return self._spool.append(messages)
+
+    def _keep(self, messages: list[Message]) -> None:
+        """Neither NATS nor the disk takes them: memory has to, for as long as there is time."""
+        if self._deadline is None or monotonic() < self._deadline:
+            self._outbox.put_back(messages)
+        else:
+            self._not_spooled += len(messages)
+
+    async def _send(self, messages: list[Message], link: Link) -> bool:
+        try:
+            refused = await link.send(messages, ACK_SECONDS)
+        except FAULTS as error:
+            log.debug("not sent: %s", error)
+            self._lose(link)
+            return False
+        self._refused += len(refused)
+        return True
+
+    async def _empty(self, spool: Spool, link: Link) -> None:
+        place, messages = spool.first(_BATCH)
+        if messages and await self._send(messages, link):
+            spool.remove(place)
+        if not spool.waiting:
+            spool.close()
+
+    def _backlog(self) -> Spool | None:
+        return next((spool for spool in (self._spool, *self._adopted) if spool.waiting), None)
+
+    def _done(self) -> bool:
+        if self._deadline is None:
+            return False
+        farewell, self._farewell = self._farewell, _nothing
+        farewell()
+        late = monotonic() > self._deadline
+        carried = self._link is None or not self._backlog()
+        return not self._outbox and (late or (carried and not self._unreported()))
+
+    def _unreported(self) -> bool:
+        return self._report.is_due(self.losses(), ending=self._deadline is not None)
+
+    def losses(self) -> dict[str, int]:
+        """Messages that will never arrive, so far, by the reason."""
+        broken = sum(spool.lost for spool in (self._spool, *self._adopted))
+        return {
+            "shed": self._outbox.shed,
+            "not_spooled": self._not_spooled + broken,
+            "refused": self._refused,
+        }
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # The loop is closed: nobody is left to wake.
+        loop.call_soon_threadsafe(callback)
+
+
+def _nothing() -> None:
+    """Nothing is left to be done."""

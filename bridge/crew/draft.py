@@ -1,0 +1,87 @@
+"""A draft: an event that is mapped and has no place in its execution yet."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from bridge.crew.content import Content, Data, stub
+from bridge.crew.identity import NOBODY, Ids
+from contracts.types import EventPriority
+
+log = logging.getLogger(__name__)
+
+Redact = Callable[[str, Data], Data]
+"""Given an event's type and its data, returns the data that may be published."""
+
+MAX_EVENT_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a worker lets out."""
+
+    content: Content = "cut"
+    redact: Redact | None = None
+    max_event_bytes: int = MAX_EVENT_BYTES
+    source: str = "crewai"
+    """Each event's ``source``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event but for its execution and its sequence."""
+
+    event_id: str
+    event_type: str
+    priority: EventPriority
+    data: Data
+    ids: Ids = NOBODY
+    parent: str | None = None
+    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
+    crewai: dict[str, Any] | None = None
+    """CrewAI's own names for it: ``type``, ``event_id``, ``emission_sequence``."""
+
+    def encode(self, execution: str | None, policy: Policy) -> bytes:
+        """The event as JSON, without its sequence; a stub of it if it is too large."""
+        data = _redacted(self.event_type, self.data, policy.redact)
+        body = self._body(execution, policy, data)
+        if len(body) > policy.max_event_bytes:
+            body = self._body(execution, policy, stub(data, len(body)))
+        return body
+
+    def _body(self, execution: str | None, policy: Policy, data: Data) -> bytes:
+        moment = self.timestamp if self.timestamp.tzinfo else self.timestamp.astimezone(UTC)
+        envelope = {
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "timestamp": moment.isoformat(),
+            "priority": self.priority.value,
+            "source": policy.source,
+            "crew_id": self.ids.crew,
+            "execution_id": execution,
+            "task_id": self.ids.task,
+            "agent_id": self.ids.agent,
+            "parent_id": self.parent,
+            "data": data,
+            "metadata": {"crewai": self.crewai} if self.crewai else None,
+        }
+        return to_json({name: value for name, value in envelope.items() if value is not None})
+
+
+def _redacted(event_type: str, data: Data, redact: Redact | None) -> Data:
+    """What the hook lets pass; where it fails, or returns what is no data, nothing of the texts does."""
+    if redact is None:
+        return data
+    try:
+        return dict(from_json(to_json(redact(event_type, data))))
+    except Exception as error:
+        log.warning("the redaction hook failed at %s: %s", event_type, type(error).__name__)
+        return {
+            name: "[redacted]" if isinstance(v, str) else v
+            for name, v in data.items()
+            if isinstance(v, (str, int))
+        }

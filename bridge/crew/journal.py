@@ -1,0 +1,123 @@
+"""The journal: gives every event its place in its execution, and joins the chunks of streamed answers.
+
+What it puts in the outbox is in the order of the sequence, whichever threads the events come from.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Final
+
+from bridge.crew.draft import Draft, Policy
+from bridge.crew.message import Message
+from bridge.crew.outbox import Outbox
+from bridge.crew.secrecy import scrubbed
+from contracts.subjects import ABSENT
+from contracts.types import is_short_lived
+
+WINDOW_SECONDS: Final = 0.075
+"""How long the chunks of one call are collected."""
+_WINDOW_CHARS: Final = 16 * 1024
+_MAX_EXECUTIONS: Final = 10_000
+
+
+@dataclass(slots=True)
+class Window:
+    """The chunks of one call that are not published yet."""
+
+    draft: Draft
+    """As the first of them makes it; its data and CrewAI's names are completed at the end."""
+    execution: str | None
+    closes: float
+    texts: list[str] = field(default_factory=list)
+    chars: int = 0
+
+
+class Journal:
+    """Stamps and queues, in any thread."""
+
+    def __init__(self, outbox: Outbox, policy: Policy) -> None:
+        self._lock = threading.RLock()
+        self._outbox = outbox
+        self._policy = policy
+        self._sequences: dict[str, int] = {}
+        self._windows: dict[tuple[str | None, str], Window] = {}
+        self._over: set[str] = set()
+        self.inherited: frozenset[str] = frozenset()
+        """Executions from before this process was forked: its parent counts them, so it does not."""
+
+    @property
+    def executions(self) -> frozenset[str]:
+        """The executions that were written of. Takes no lock, which a forked child could find taken."""
+        return frozenset(self._sequences) | self.inherited
+
+    def write(self, execution: str | None, drafts: Sequence[Draft]) -> None:
+        """Queue events of one execution, behind the chunks that came before them."""
+        bodies = [draft.encode(execution, self._policy) for draft in drafts]
+        with self._lock:
+            self._close(window for window in self._windows.items() if window[0][0] == execution)
+            for draft, body in zip(drafts, bodies, strict=True):
+                self._put(execution, draft, body)
+
+    def chunk(self, execution: str | None, call: str, text: str, first: Callable[[], Draft]) -> None:
+        """Add a chunk to the window of its call; ``first`` makes the draft for one that is new."""
+        with self._lock:
+            window = self._windows.get((execution, call))
+            if window is None:
+                window = Window(first(), execution, monotonic() + WINDOW_SECONDS)
+                self._windows[execution, call] = window
+                self._outbox.call()
+            window.texts.append(text)
+            window.chars += len(text)
+            if window.chars > _WINDOW_CHARS:
+                self._close([((execution, call), window)])
+
+    def close_due(self) -> float | None:
+        """Queue the windows whose time is over; the seconds until the next is, None if there is none."""
+        if not self._windows:
+            return None
+        with self._lock:
+            now = monotonic()
+            self._close(window for window in self._windows.items() if window[1].closes <= now)
+            return min((window.closes - now for window in self._windows.values()), default=None)
+
+    def close_all(self) -> None:
+        """Queue every window as it is."""
+        with self._lock:
+            self._close(self._windows.items())
+
+    def end(self, execution: str, draft: Draft) -> None:
+        """Write the last event of an execution: nothing of it is taken after this."""
+        self.write(execution, [draft])
+        with self._lock:
+            self._over.add(execution)
+
+    def _close(self, windows: Iterable[tuple[tuple[str | None, str], Window]]) -> None:
+        for key, window in tuple(windows):
+            del self._windows[key]
+            draft = _joined(window, self._policy)
+            self._put(window.execution, draft, draft.encode(window.execution, self._policy))
+
+    def _put(self, execution: str | None, draft: Draft, body: bytes) -> None:
+        if execution in self._over:
+            return
+        subject = f"{draft.event_type}.{draft.ids.crew or ABSENT}.{execution or ABSENT}"
+        self._outbox.put(
+            Message(draft.event_id, subject, self._stamped(execution, body), is_short_lived(draft.event_type))
+        )
+
+    def _stamped(self, execution: str | None, body: bytes) -> bytes:
+        if execution is None or execution in self.inherited:
+            return body
+        sequence = self._sequences.pop(execution, 0) + 1
+        self._sequences[execution] = sequence
+        if len(self._sequences) > _MAX_EXECUTIONS:
+            del self._sequences[next(iter(self._sequences))]
+        return b'{"sequence":%d,' % sequence + body[1:]
+
+
+def _joined(window: Window, policy: Policy) -> Draft:
+    data = {**window.draft.data, "chunks": len(window.texts), "chars": window.chars}
+    data["text"] = "" if policy.content == "none" else scrubbed("".join(window.texts), window.chars)
+    return replace(window.draft, data=data)

@@ -1,0 +1,189 @@
+"""The link: one connection to NATS, from its making until it breaks.
+
+It never reconnects. What a broken connection had not acknowledged is sent again, from the first of it, over
+a new one; so the order holds, which a client that reconnects by itself and resends its buffer cannot promise.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from typing import Any, Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, Error
+from nats.js.api import Header
+from nats.js.errors import APIError, NoStreamResponseError
+
+from bridge.crew.message import Message
+
+log = logging.getLogger(__name__)
+
+FAULTS: Final = (Error, OSError, TimeoutError)
+"""What NATS, the network or a stream that does not exist can raise; trying again later helps."""
+SHORT_LIFE: Final = "300"
+"""Seconds that the stream keeps short-lived events."""
+CONNECT_SECONDS: Final = 2
+PING_SECONDS: Final = 10
+_NO_RESPONDERS: Final = "503"
+_WATCH_SECONDS: Final = 0.2
+_CLOSE_SECONDS: Final = 1.0
+_MESSAGE_TOO_LARGE: Final = 10054
+"""JetStream's error code for a message above the stream's ``max_msg_size``."""
+
+Options = Mapping[str, Any]
+"""Further arguments of ``nats.connect``: credentials, TLS."""
+
+
+class Link:
+    """Publishes in order and knows what the stream has acknowledged.
+
+    The acknowledgements come to an inbox of its own: in nats-py's ``publish_async`` an answer that is an
+    error is lost, and only a timeout tells.
+    """
+
+    def __init__(self, client: Client, stream: str, *, expiring: bool) -> None:
+        self._client = client
+        self._stream = stream
+        self._expiring = expiring
+        self._inbox = client.new_inbox()
+        self._numbers = count()
+        self._unacked: dict[str, asyncio.Future[bool]] = {}
+        self.faulty = False
+        """Whether something went wrong on this link: the next thing to send belongs on another."""
+
+    async def open(self) -> None:
+        """Be ready for acknowledgements."""
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+
+    async def send(self, batch: Sequence[Message], seconds: float) -> list[Message]:
+        """Return when all is acknowledged: the messages that the stream will never take, being too large.
+
+        Anything else that goes wrong raises one of `FAULTS`, and the whole batch is to be sent again over
+        another link. ``seconds`` bounds the whole of it.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                acks = [await self._publish(message) for message in batch]
+                if self._client.is_closed:
+                    self.break_off()
+                await asyncio.wait(acks)
+            return [message for message, ack in zip(batch, acks, strict=True) if not ack.result()]
+        except FAULTS:
+            self.faulty = True
+            raise
+
+    async def _publish(self, message: Message) -> asyncio.Future[bool]:
+        """The acknowledgement to come: whether the message is in the stream."""
+        ack: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if len(message.payload) > self._client.max_payload:
+            ack.set_result(False)
+            return ack
+        ack.add_done_callback(_look_at)
+        number = str(next(self._numbers))
+        self._unacked[number] = ack
+        await self._client.publish(
+            message.subject, message.payload, reply=f"{self._inbox}.{number}", headers=self._headers(message)
+        )
+        return ack
+
+    def _headers(self, message: Message) -> dict[str, str]:
+        headers = {Header.MSG_ID.value: message.event_id, Header.EXPECTED_STREAM.value: self._stream}
+        if message.short_lived and self._expiring:
+            headers[Header.MSG_TTL.value] = SHORT_LIFE
+        return headers
+
+    async def _answered(self, answer: Msg) -> None:
+        ack = self._unacked.pop(answer.subject.rpartition(".")[2], None)
+        if ack is None or ack.done():
+            return
+        try:
+            ack.set_result(_is_stored(answer))
+        except (Error, ValueError, LookupError) as error:
+            ack.set_exception(error if isinstance(error, Error) else Error(f"no acknowledgement: {error}"))
+
+    async def broken(self) -> None:
+        """Return when nothing more should be sent over this link."""
+        # The client tells of its end by a callback, except where closing itself fails.
+        while not (self.faulty or self._client.is_closed):  # noqa: ASYNC110
+            await asyncio.sleep(_WATCH_SECONDS)
+        self.break_off()
+
+    def break_off(self) -> None:
+        """What is not acknowledged now never will be."""
+        self.faulty = True
+        for ack in self._unacked.values():
+            if not ack.done():
+                ack.set_exception(ConnectionClosedError())
+        self._unacked.clear()
+
+
+def _is_stored(answer: Msg) -> bool:
+    """Whether the stream has the message; False if it is too large to ever be. Else one of `FAULTS`."""
+    if (answer.headers or {}).get(Header.STATUS.value) == _NO_RESPONDERS:
+        raise NoStreamResponseError
+    error = json.loads(answer.data).get("error")
+    if error is None or error["err_code"] == _MESSAGE_TOO_LARGE:
+        return error is None
+    raise APIError(code=error["code"], err_code=error["err_code"], description=error["description"])
+
+
+def _look_at(ack: asyncio.Future[bool]) -> None:
+    """So that asyncio does not report one that nobody waits for any more."""
+    if not ack.cancelled():
+        ack.exception()
+
+
+@asynccontextmanager
+async def connected(url: str, stream: str, options: Options | None = None) -> AsyncIterator[Link]:
+    """A link to ``stream``, closed at the end; one of `FAULTS` if there is no server or no such stream.
+
+    ``url`` may name several servers, with commas between them.
+    """
+    client = Client()
+    links: list[Link] = []
+
+    async def on_closed() -> None:
+        for link in links:
+            link.break_off()
+
+    await client.connect(
+        servers=url.split(","),
+        **{"name": "crew-bridge worker", "connect_timeout": CONNECT_SECONDS, **(options or {})},
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0,
+        ping_interval=PING_SECONDS,
+        max_outstanding_pings=2,
+        error_cb=_note,
+        closed_cb=on_closed,
+    )
+    try:
+        links.append(Link(client, stream, expiring=await _expires(client, stream)))
+        await links[0].open()
+        yield links[0]
+    finally:
+        await on_closed()
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    with suppress(*FAULTS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
+
+
+async def _expires(client: Client, stream: str) -> bool:
+    """Whether the stream takes per-message times to live; False too where this may not be asked."""
+    try:
+        info = await client.jetstream(timeout=CONNECT_SECONDS).stream_info(stream)
+    except TimeoutError:
+        return False
+    return bool(info.config.allow_msg_ttl)
+
+
+async def _note(error: Exception) -> None:
+    log.debug("NATS: %s", error)

@@ -1,0 +1,33 @@
+"""The loss report: an event that says how many never arrived, so that a hole in a sequence has its reason."""
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Final
+
+from bridge.crew.message import Message
+from contracts import create_system_event
+
+COMPONENT: Final = "crew-tap"
+REPORT_SECONDS: Final = 1.0
+"""How often losses are reported."""
+
+
+class LossReport:
+    """What was reported, and when. Losses are totals by reason."""
+
+    def __init__(self) -> None:
+        self._reported = 0
+        self._when = 0.0
+
+    def is_due(self, losses: Mapping[str, int], *, ending: bool) -> bool:
+        """Whether there is something to say, and it is time; at the end it always is."""
+        is_time = ending or monotonic() - self._when > REPORT_SECONDS
+        return is_time and sum(losses.values()) > self._reported
+
+    def message(self, losses: Mapping[str, int]) -> Message:
+        """The report; what it says is said."""
+        lost = sum(losses.values()) - self._reported
+        self._reported, self._when = sum(losses.values()), monotonic()
+        return Message.of(
+            create_system_event(COMPONENT, "error", data=losses, error=f"{lost} events were lost", lost=lost)
+        )

@@ -1,0 +1,143 @@
+"""The recorder: from an event that CrewAI emitted to what the outbox holds, on the thread that emitted it.
+
+It never raises and never waits, except for the one bounded wait at the end of an execution.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bridge.crew.derive import Derived, Deriver
+from bridge.crew.draft import Draft, Policy
+from bridge.crew.identity import NOBODY, identifier
+from bridge.crew.journal import Journal
+from bridge.crew.ledger import Context, Ledger
+from bridge.crew.mapping import TABLE, row_for_unknown
+from bridge.crew.mapping.page import Page
+from contracts.types import EventPriority, default_priority
+
+log = logging.getLogger(__name__)
+
+_CHUNKS: Final = {"llm_stream_chunk": "text", "llm_thinking_chunk": "thinking"}
+_NOISE: Final = frozenset({"default_env"})
+_NOWHERE: Final = Context(None, NOBODY, None)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Records what CrewAI emits."""
+
+    ledger: Ledger
+    journal: Journal
+    policy: Policy
+    at_end: Callable[[], object]
+    """Called when an execution has ended and everything of it is queued."""
+    failures: int = 0
+    """Events that could not be recorded."""
+    _derive: Deriver = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._derive = Deriver(self.policy.content)
+
+    def record(self, source: Any, event: Any) -> None:
+        """Take note of an event; what goes wrong is counted and logged, and no concern of the crew's."""
+        try:
+            if event.type in _CHUNKS:
+                self._chunk(source, event)
+            elif _is_noise(source, event):
+                self.ledger.pass_over(event)
+            else:
+                self._event(source, event)
+        except Exception as error:
+            self.failures += 1
+            log.debug("could not record %s", type(event).__name__, exc_info=True)
+            self._unreadable(event, type(error).__name__)
+
+    def _unreadable(self, event: Any, error: str) -> None:
+        """That there was an event at least, if even its name can be read."""
+        with suppress(Exception):
+            event_type = row_for_unknown(event.type).event_type(event, _NOWHERE)
+            draft = Draft(
+                _event_id(event), event_type, default_priority(event_type), {"unreadable": error},
+                timestamp=event.timestamp, crewai=_names(event),
+            )  # fmt: skip
+            self.journal.write(self.ledger.execution_of(event), [draft])
+
+    def fail_open_runs(self, reason: str) -> None:
+        """Close every execution that is still open with an ``execution.failed``."""
+        for execution, run in self.ledger.open_runs():
+            event_type = "execution.failed"
+            draft = Draft(
+                f"{identifier(run.event_id)}:{event_type}", event_type, EventPriority.HIGH,
+                {"error": reason, "error_type": "ProcessEnded"}, run.ids, identifier(run.event_id),
+            )  # fmt: skip
+            self.journal.end(execution, draft)
+
+    def _event(self, source: Any, event: Any) -> None:
+        context = self.ledger.observe(source, event)
+        before = self._all(event, context, self._derive.before(source, event, context))
+        direct = self._direct(source, event, context)
+        after = self._all(event, context, self._derive.after(source, event, context))
+        self.journal.write(context.execution, [*before, direct, *after])
+        if context.execution_ended:
+            self.at_end()
+
+    def _direct(self, source: Any, event: Any, context: Context) -> Draft:
+        row = TABLE.get(event.type) or row_for_unknown(event.type)
+        event_type = row.event_type(event, context)
+        data = row.write(Page(source, event, context, self.policy.content))
+        return Draft(
+            _event_id(event), event_type, default_priority(event_type), data, context.ids,
+            identifier(context.parent), event.timestamp, _names(event),
+        )  # fmt: skip
+
+    def _all(self, event: Any, context: Context, found: Iterable[Derived]) -> list[Draft]:
+        """What could be derived; trouble with that is no reason to lose the event itself."""
+        drafts: list[Draft] = []
+        try:
+            drafts.extend(self._derived(event, each, context) for each in found)
+        except Exception:
+            self.failures += 1
+            log.debug("could not derive from %s", type(event).__name__, exc_info=True)
+        return drafts
+
+    def _derived(self, event: Any, found: Derived, context: Context) -> Draft:
+        return Draft(
+            f"{_event_id(event)}:{found.event_type}{found.suffix}", found.event_type,
+            default_priority(found.event_type), found.data, found.ids, identifier(context.parent),
+            event.timestamp, _names(event),
+        )  # fmt: skip
+
+    def _chunk(self, source: Any, event: Any) -> None:
+        execution = self.ledger.execution_of(event)
+        kind = _CHUNKS[event.type]
+        self.journal.chunk(
+            execution, f"{event.call_id}/{kind}", event.chunk, lambda: self._first_chunk(source, event, kind)
+        )
+
+    def _first_chunk(self, source: Any, event: Any, kind: str) -> Draft:
+        context = self.ledger.glance(source, event)
+        data = {"text": "", "call_id": str(event.call_id), "kind": kind}
+        return Draft(
+            _event_id(event), "llm.chunk", EventPriority.LOW, data, context.ids, identifier(context.parent),
+            event.timestamp, _names(event),
+        )  # fmt: skip
+
+
+def _event_id(event: Any) -> str:
+    return identifier(event.event_id) or f"crewai-{datetime.now(UTC).timestamp()}-{id(event)}"
+
+
+def _names(event: Any) -> dict[str, Any]:
+    return {"type": event.type, "event_id": event.event_id, "emission_sequence": event.emission_sequence}
+
+
+def _is_noise(source: Any, event: Any) -> bool:
+    """What CrewAI's own machinery does with flows, and what the environment is."""
+    if event.type in _NOISE:
+        return True
+    flow_like = event.type.startswith(("flow_", "method_execution_", "conversation_"))
+    return flow_like and getattr(source, "suppress_flow_events", False) is True

@@ -1,0 +1,171 @@
+"""The composition root: what a bridge is made of, and in which order its parts start and stop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+from bridge.broker.connection import ConnectionEvents, connected
+from bridge.broker.feed import Feed
+from bridge.broker.stream import StreamSettings
+from bridge.config import Settings
+from bridge.core.connection import Connection
+from bridge.core.hub import Hub
+from bridge.core.log import Log
+from bridge.core.pump import Pump
+from bridge.embedded import embedded_server
+from bridge.intake import Intake
+from bridge.metrics import registry_of
+from bridge.web.app import create_app
+from bridge.web.server import listening
+from bridge.web.shore import Limits, Shore
+from contracts.catalog import families, open_family
+
+EMBEDDED: Final = "embedded"
+_POLL_SECONDS: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A bridge at work."""
+
+    url: str
+    """Where its page is."""
+    nats_url: str
+    """Where crews publish."""
+
+
+class Bridge:
+    """The parts, put together. Made inside a running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self.failure: asyncio.Future[None] = loop.create_future()
+        self.pump = Pump(
+            self._flush,
+            soon=loop.call_soon,
+            later=loop.call_later,
+            clock=perf_counter,
+            max_delay=settings.max_delay_seconds,
+        )
+        self.hub = Hub(
+            Log(settings.ring_bytes),
+            buffer_limit=settings.buffer_bytes,
+            wake=self.pump.wake,
+            full=self._on_full,
+        )
+        self.nats = ConnectionEvents()
+        self.feed = Feed(
+            self.nats,
+            _stream(settings),
+            Intake(self.hub),
+            ring_bytes=settings.ring_bytes,
+            heartbeat_seconds=settings.feed_heartbeat_seconds,
+        )
+        self.shore = Shore(self.hub, _limits(settings), self._probe)
+        self.app = create_app(self.shore, registry_of(self.hub, self.feed, self.nats), settings.prefix)
+
+    async def feed_for_ever(self, nats_url: str) -> None:
+        """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
+        async with connected(nats_url, "crew-bridge", self.nats) as client:
+            await self.feed.run(client)
+
+    async def send_away(self) -> None:
+        """Let every client have what is due, then end all connections."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds / 2):
+                while self.pump.is_running:  # noqa: ASYNC110 - it rests by timers, there is nothing to await
+                    await asyncio.sleep(_POLL_SECONDS)
+        await self.shore.send_away(self._settings.drain_seconds / 2)
+
+    def _flush(self) -> Iterator[None]:
+        """A fault in here would leave connections without events and nobody the wiser: it ends the bridge."""
+        try:
+            yield from self.hub.flush()
+        except Exception as error:
+            if not self.failure.done():
+                self.failure.set_exception(error)
+
+    def _on_full(self, connection: Connection) -> None:
+        self.shore.on_full(connection)
+
+    def _probe(self) -> Mapping[str, object]:
+        feed, log = self.feed, self.hub.log
+        return {"ready": feed.is_caught_up, "filled": feed.is_filled, "epoch": log.epoch, "head": log.head}
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A bridge, from its start to its end.
+
+    Stops in the opposite order: not ready any more, intake ends, clients get what is due and are sent away,
+    the server closes, NATS last.
+    """
+    open_families(settings)
+    async with AsyncExitStack() as stack:
+        nats_url = settings.nats_url
+        if nats_url == EMBEDDED:
+            nats_url = await stack.enter_async_context(
+                embedded_server(settings.data_dir, settings.embedded_port)
+            )
+        bridge = Bridge(settings)
+        url = await stack.enter_async_context(listening(bridge.app, settings.host, settings.port))
+        stack.push_async_callback(bridge.send_away)
+        await stack.enter_async_context(_feeding(bridge, nats_url))
+        stack.enter_context(_draining_first(bridge.shore))
+        yield Running(url, nats_url)
+
+
+def open_families(settings: Settings) -> None:
+    """Let the operator's own families pass, in this process."""
+    for family in settings.extra_families:
+        open_family(family)
+
+
+@contextmanager
+def _draining_first(shore: Shore) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shore.is_draining = True
+
+
+@asynccontextmanager
+async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        feeding = tasks.create_task(bridge.feed_for_ever(nats_url))
+        watching = tasks.create_task(_raise_when_failed(bridge))
+        try:
+            yield
+        finally:
+            feeding.cancel()
+            watching.cancel()
+
+
+async def _raise_when_failed(bridge: Bridge) -> None:
+    await bridge.failure
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        buffer_bytes=settings.buffer_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        max_errors=settings.max_errors,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        stale_seconds=settings.stale_seconds,
+        allowed_origins=settings.allowed_origins,
+    )
+
+
+def _stream(settings: Settings) -> StreamSettings:
+    return StreamSettings(
+        name=settings.stream_name,
+        families=tuple(sorted(families())),
+        max_bytes=settings.stream_max_bytes,
+        max_age_seconds=settings.stream_max_age_seconds,
+        replicas=settings.stream_replicas,
+        storage=settings.stream_storage,
+    )

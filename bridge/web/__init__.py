@@ -1,0 +1,1 @@
+"""The browser shore: HTTP and WebSocket over aiohttp."""

@@ -1,0 +1,44 @@
+"""The aiohttp application: every route, around one `Shore`."""
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from bridge.web import admin, probes, websocket
+from bridge.web.probes import REGISTRY
+from bridge.web.shore import SHORE, Shore
+
+PAGE: web.AppKey[str] = web.AppKey("PAGE", str)
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:"
+)
+
+
+def create_app(shore: Shore, registry: CollectorRegistry, prefix: str) -> web.Application:
+    """Every route; ``prefix`` is in front of all but probes and page."""
+    app = web.Application()
+    app[SHORE] = shore
+    app[REGISTRY] = registry
+    app[PAGE] = (
+        (files("bridge.web") / "static" / "index.html")
+        .read_text(encoding="utf-8")
+        .replace("{{prefix}}", prefix)
+    )
+    app.add_routes([web.get("/", _page), *probes.routes(), *websocket.routes(prefix), *admin.routes(prefix)])
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    async with app[SHORE].running():
+        yield
+
+
+async def _page(request: web.Request) -> web.Response:
+    return web.Response(
+        text=request.app[PAGE],
+        content_type="text/html",
+        headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
+    )

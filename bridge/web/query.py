@@ -1,0 +1,53 @@
+"""The query parameters that a client may put on its connection's URL."""
+
+from typing import Annotated
+
+from multidict import MultiMapping
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from contracts.errors import ContractError
+from contracts.filters import EventFilter
+from contracts.subjects import Id
+from contracts.types import EventPriority
+
+
+class Query(BaseModel):
+    """``since``, ``epoch``, ``types`` (separated by commas), ``min_priority``, ``batch``, ``client_id``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: Annotated[int, Field(ge=0)] | None = None
+    epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    types: frozenset[str] | None = None
+    min_priority: EventPriority | None = None
+    batch: bool = False
+    client_id: Id | None = None
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, value: frozenset[str] | None) -> frozenset[str] | None:
+        try:
+            return EventFilter(types=value).types
+        except ValidationError as error:
+            raise ValueError(ContractError.from_validation(error).reason) from None
+
+    @property
+    def filter(self) -> EventFilter:
+        """The filter that the parameters make."""
+        return EventFilter(types=self.types, min_priority=self.min_priority)
+
+
+def parse_query(query: MultiMapping[str]) -> Query:
+    """Read them; an unknown, repeated or malformed one raises `ContractError`."""
+    repeated = next((name for name in query if len(query.getall(name)) > 1), None)
+    if repeated is not None:
+        raise ContractError(repeated, "is given more than once")
+    try:
+        return Query.model_validate(dict(query))
+    except ValidationError as error:
+        raise ContractError.from_validation(error) from None

@@ -1,0 +1,47 @@
+"""The HTTP server around the application, from its first to its last connection."""
+
+import socket as sockets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+log = structlog.get_logger(__name__)
+
+_SOCKET_BUFFER_BYTES: Final = 128 * 1024
+"""What the kernel may hold for a client that does not read; left alone it takes up to 4 MiB."""
+_BACKLOG: Final = 4096
+_SHUTDOWN_SECONDS: Final = 1.0
+"""How long a request may still take when the server closes; WebSockets were ended before."""
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve ``app``; yields the URL of its page. A port that is taken raises `OSError`."""
+    listener = _listener(host, port)
+    host, port = listener.getsockname()[:2]
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        log.info("listening", host=host, port=port)
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+        listener.close()
+
+
+def _listener(host: str, port: int) -> sockets.socket:
+    """A bound socket whose connections inherit a small send buffer."""
+    family, *_, address = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
+    listener = sockets.socket(family, sockets.SOCK_STREAM)
+    try:
+        listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener

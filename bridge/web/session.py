@@ -1,0 +1,134 @@
+"""One WebSocket connection from its handshake to its end: the core's `Socket` over aiohttp."""
+
+import asyncio
+import socket as sockets
+import struct
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
+
+from bridge.core.commands import answer, refusal
+from bridge.core.connection import Connection
+from bridge.core.frames import Opcode, frame
+from bridge.core.hub import Hub
+from bridge.core.socket import CloseCode
+from contracts.messages import Message
+
+_ABNORMAL: Final = 1006
+GOODBYE_SECONDS: Final = 2.0
+"""How long a client has to answer a close before it is cut off."""
+
+
+class Session:
+    """Writes frames straight to the transport, and answers what the client says.
+
+    Belongs to the task that handles the request: `close`, called from wherever, ends that task's waiting.
+    """
+
+    def __init__(
+        self, response: web.WebSocketResponse, writer: AbstractStreamWriter, transport: asyncio.Transport
+    ) -> None:
+        self.response = response
+        self._writer = writer
+        self._transport = transport
+        self._task = asyncio.current_task()
+        self._ending: tuple[int, str] | None = None
+        self._is_over = False
+        self.is_draining = False
+        self.close_code = _ABNORMAL
+
+    def write(self, data: bytes) -> None:
+        """Whole frames, at once: nothing can come between."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        """Wake the task that listens, to say goodbye."""
+        if self._ending is None and not self._is_over and self._task is not None:
+            self._ending = (code, reason)
+            self.close_code = int(code)
+            if self._task is not asyncio.current_task():
+                self._task.cancel()
+
+    async def drained(self) -> None:
+        """Wait until the buffer has room, or the connection is lost."""
+        if self.buffered():
+            with suppress(ConnectionError):
+                # All who wait share one future, which must not be cancelled for one of them.
+                await asyncio.shield(self._writer.drain())
+
+    async def run(self, hub: Hub, connection: Connection, *, max_errors: int) -> None:
+        """Listen until one side ends the connection, then end it properly."""
+        try:
+            self.close_code = await self._listen(hub, connection, max_errors)
+        except asyncio.CancelledError:
+            if self._ending is None or self._task is None or self._task.uncancel():
+                raise
+        finally:
+            self._is_over = True
+            hub.close(connection, self.close_code, "")
+        await self._say_goodbye()
+
+    async def _listen(self, hub: Hub, connection: Connection, max_errors: int) -> int:
+        """Answer message after message; returns the code that ended it, ours or the client's."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            message = await self.response.receive()
+            connection.last_heard = clock()
+            match message.type:
+                case WSMsgType.TEXT:
+                    self._answer(hub, connection, answer(hub, connection, message.data))
+                case WSMsgType.BINARY:
+                    reason = "commands are JSON in text messages"
+                    self._answer(hub, connection, refusal(hub, connection, "binary_unsupported", reason))
+                case WSMsgType.PING:
+                    connection.write(frame(message.data, Opcode.PONG), 0)
+                case WSMsgType.PONG:
+                    pass
+                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
+                    # Ours, for a breach of the protocol: aiohttp forgets it while it says goodbye.
+                    return int(message.data.code)
+                case _:
+                    return int(self.response.close_code or _ABNORMAL)
+            if connection.errors > max_errors:
+                hub.close(connection, CloseCode.TOO_MANY_ERRORS, "too many refused messages")
+                return self.close_code
+            await self.drained()
+
+    def _answer(self, hub: Hub, connection: Connection, message: Message) -> None:
+        connection.say(message)
+        hub.counters.messages_out += 1
+
+    async def _say_goodbye(self) -> None:
+        """Send the close frame and wait for the client's, for a while; then cut the connection."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                if self._ending is not None:
+                    code, reason = self._ending
+                    await self.response.close(code=code, message=reason.encode())
+                await self._flushed()
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            self._cut()
+
+    async def _flushed(self) -> None:
+        """Wait until the kernel has taken everything."""
+        if self.buffered():
+            with suppress(RuntimeError):  # uvloop's, for a transport that is closed meanwhile
+                self._transport.set_write_buffer_limits(high=0)
+            await self._writer.drain()
+
+    def _cut(self) -> None:
+        """A peer that does not read must see the end all the same: reset instead of waiting in the kernel."""
+        if self.buffered():
+            raw = self._transport.get_extra_info("socket")
+            with suppress(OSError):  # it may be closed already
+                raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()

@@ -1,0 +1,118 @@
+"""The five WebSocket endpoints: what a client is subscribed to from the start."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from bridge.core.connection import Connection
+from bridge.core.frames import frame
+from bridge.web.errors import refuse
+from bridge.web.query import Query, parse_query
+from bridge.web.session import GOODBYE_SECONDS, Session
+from bridge.web.shore import SHORE, Shore
+from contracts.errors import ContractError
+from contracts.events import WebSocketEvent
+from contracts.messages import Recovery
+from contracts.subscriptions import GLOBAL, METRICS, Subscription, crew, execution, parse_subscription
+from contracts.types import EventType
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Subscriptions = Callable[[web.Request], list[Subscription]]
+
+ENDPOINTS: Final[dict[str, tuple[str, Subscriptions]]] = {
+    "executions": ("/ws/executions/{id}", lambda request: [execution(request.match_info["id"])]),
+    "crews": ("/ws/crews/{id}", lambda request: [crew(request.match_info["id"])]),
+    "global": ("/ws/global", lambda _: [parse_subscription(GLOBAL)]),
+    "metrics": ("/ws/metrics", lambda _: [parse_subscription(METRICS)]),
+    "custom": ("/ws/custom", lambda _: []),
+}
+"""By name: the path, and what a connection there is subscribed to."""
+
+
+def routes(prefix: str) -> list[web.RouteDef]:
+    """The endpoints under ``prefix``."""
+    return [web.get(prefix + path, _handler(name, of)) for name, (path, of) in ENDPOINTS.items()]
+
+
+def _handler(endpoint: str, subscriptions: Subscriptions) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        shore = request.app[SHORE]
+        shore.admit(request)
+        try:
+            query = parse_query(request.query)
+            first = subscriptions(request)
+        except ContractError as error:
+            raise refuse(400, "invalid_request", error.reason, error.field) from None
+        session = await _shake_hands(shore, request)
+        connection = _connection(shore, session, endpoint, first, query)
+        with shore.serving(connection, session):
+            await _serve(shore, connection, session, request, query)
+        return session.response
+
+    return handle
+
+
+def _connection(
+    shore: Shore, session: Session, endpoint: str, subscriptions: list[Subscription], query: Query
+) -> Connection:
+    """The connection as the client asked for it, not taken in yet."""
+    client_id = query.client_id or uuid4().hex
+    connection = Connection(client_id, endpoint, session, asyncio.get_running_loop().time())
+    connection.next_heartbeat += shore.limits.heartbeat_seconds
+    connection.subscriptions = {subscription.name: subscription for subscription in subscriptions}
+    connection.filter, connection.batch = query.filter, query.batch
+    return connection
+
+
+async def _serve(
+    shore: Shore, connection: Connection, session: Session, request: web.Request, query: Query
+) -> None:
+    """Take the connection in, and let it live."""
+    recovery = shore.hub.open(connection, query.since, query.epoch)
+    connection.write(_established(shore, connection, recovery), 1)
+    shore.hub.counters.messages_out += 1
+    fields = {"client_id": connection.client_id, "endpoint": connection.endpoint}
+    log.info("connection opened", remote=request.remote, **fields)
+    try:
+        await session.run(shore.hub, connection, max_errors=shore.limits.max_errors)
+    finally:
+        log.info("connection closed", code=session.close_code, events=connection.events_sent, **fields)
+
+
+async def _shake_hands(shore: Shore, request: web.Request) -> Session:
+    response = web.WebSocketResponse(
+        autoping=False, compress=False, max_msg_size=shore.limits.max_message_bytes, timeout=GOODBYE_SECONDS
+    )
+    if not response.can_prepare(request):
+        raise refuse(400, "not_a_websocket", "only a WebSocket can connect here")
+    writer = await response.prepare(request)
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client went away during the handshake")
+    transport.set_write_buffer_limits(high=shore.limits.buffer_bytes)
+    return Session(response, writer, transport)
+
+
+def _established(shore: Shore, connection: Connection, recovery: Recovery | None) -> bytes:
+    """The first message: who the client is, and where in which log."""
+    log_ = shore.hub.log
+    data = {
+        "client_id": connection.client_id,
+        "endpoint": connection.endpoint,
+        "epoch": log_.epoch,
+        "head": log_.head,
+        "cursor": connection.resume_point(log_.head),
+        "subscriptions": list(connection.subscriptions),
+        "heartbeat_seconds": shore.limits.heartbeat_seconds,
+        "resumable": True,
+    }
+    if recovery is not None:
+        data["recovery"] = recovery.model_dump(by_alias=True, exclude_none=True)
+    event = WebSocketEvent.create(EventType.CONNECTION_ESTABLISHED, data)
+    return frame(event.to_json().encode())

@@ -1,0 +1,100 @@
+"""What a client may say: one closed union, told apart by ``action``."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from contracts.errors import ContractError
+from contracts.filters import EventFilter
+
+MAX_NAMES = 100
+"""Subscriptions in one command."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_NAMES)]
+
+
+def _whole(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """One complaint about the value, where pydantic has one for each member of the union."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError("must be an integer, or a string of at most 128 characters") from None
+
+
+CommandId = Annotated[Annotated[str, StringConstraints(max_length=128)] | int, WrapValidator(_whole)]
+
+
+class _Command(BaseModel):
+    """``id`` is the client's own mark and comes back in the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: CommandId | None = None
+
+
+class Subscribe(_Command):
+    """Add subscriptions; with ``since`` also what the log holds after that ``seq`` of ``epoch``."""
+
+    action: Literal["subscribe"]
+    subscriptions: Names
+    since: Annotated[int, Field(ge=0)] | None = None
+    epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class Unsubscribe(_Command):
+    """Drop subscriptions."""
+
+    action: Literal["unsubscribe"]
+    subscriptions: Names
+
+
+class Filter(_Command):
+    """Replace the connection's filter as a whole; an empty one lets everything pass."""
+
+    action: Literal["filter"]
+    filter: EventFilter = EventFilter()
+
+
+class Ping(_Command):
+    """Ask whether the bridge is there, and where the log is."""
+
+    action: Literal["ping"]
+
+
+class List(_Command):
+    """Ask what the connection is subscribed to."""
+
+    action: Literal["list"]
+
+
+Command = Subscribe | Unsubscribe | Filter | Ping | List
+_COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
+ACTIONS = frozenset({"subscribe", "unsubscribe", "filter", "ping", "list"})
+
+
+def parse_command(text: str | bytes) -> Command:
+    """Read one command. What it is not raises `ContractError` with the field, ``""`` for bad JSON."""
+    try:
+        return _COMMANDS.validate_json(text)
+    except ValidationError as error:
+        raise _fault(error) from None
+
+
+def _fault(error: ValidationError) -> ContractError:
+    """Pydantic puts the union's tag first: ``subscribe.since`` is the client's ``since``."""
+    kind = error.errors(include_url=False, include_input=False)[0]["type"]
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return ContractError("action", f"must be one of {', '.join(sorted(ACTIONS))}")
+    fault = ContractError.from_validation(error)
+    tag, _, rest = fault.field.partition(".")
+    return ContractError(rest if tag in ACTIONS else fault.field, fault.reason)

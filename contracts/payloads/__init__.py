@@ -1,0 +1,1 @@
+"""The typed ``data`` of every event type, one class a type."""

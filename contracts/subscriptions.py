@@ -1,0 +1,64 @@
+"""What a client names when it subscribes: an alias or a pattern."""
+
+from typing import Final, NamedTuple
+
+from contracts.catalog import families
+from contracts.errors import ContractError
+from contracts.subjects import ANY, Pattern, Subject
+
+GLOBAL: Final = "global"
+METRICS: Final = "metrics"
+_EXECUTION: Final = "execution_"
+_CREW: Final = "crew_"
+_UPDATES: Final = "_updates"
+
+
+class Subscription(NamedTuple):
+    """A subscription by the name the client gave it, and the pattern it stands for."""
+
+    name: str
+    pattern: Pattern
+
+
+def execution(execution_id: str) -> Subscription:
+    """All events of one execution. A malformed id raises `ContractError`."""
+    token = Subject.build("execution.any", execution_id=execution_id).execution_id
+    return Subscription(_EXECUTION + token, Pattern(ANY, ANY, ANY, token))
+
+
+def crew(crew_id: str) -> Subscription:
+    """All events of one crew. A malformed id raises `ContractError`."""
+    token = Subject.build("crew.any", crew_id=crew_id).crew_id
+    return Subscription(_CREW + token, Pattern(ANY, ANY, token, ANY))
+
+
+def _known(pattern: Pattern) -> Pattern:
+    """A pattern over a family that does not exist can only be a mistake."""
+    if pattern.family != ANY and pattern.family not in families():
+        raise ContractError("subscription", "names a family that does not exist")
+    return pattern
+
+
+_FIXED: Final = {
+    GLOBAL: Pattern(ANY, ANY, ANY, ANY),
+    METRICS: Pattern("system", "health_check", ANY, ANY),
+}
+
+
+def parse_subscription(name: str) -> Subscription:
+    """Read ``global``, ``metrics``, ``<family>_updates``, ``execution_<id>``, ``crew_<id>`` or a pattern.
+
+    Where an id reads like an alias (an execution named ``updates``) the alias wins; its pattern
+    ``*.*.*.updates`` reaches the id. Anything else raises `ContractError`.
+    """
+    if name in _FIXED:
+        return Subscription(name, _FIXED[name])
+    if "." in name or name == ">":
+        return Subscription(name, _known(Pattern.parse(name)))
+    if name.endswith(_UPDATES) and name.removesuffix(_UPDATES) in families():
+        return Subscription(name, Pattern(name.removesuffix(_UPDATES), ANY, ANY, ANY))
+    if name.startswith(_EXECUTION):
+        return execution(name.removeprefix(_EXECUTION))
+    if name.startswith(_CREW):
+        return crew(name.removeprefix(_CREW))
+    raise ContractError("subscription", "is neither an alias nor a pattern")

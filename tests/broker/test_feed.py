@@ -1,0 +1,283 @@
+"""The feed brings every message of the stream, once and in order, whatever breaks."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import StreamConfig
+from structlog.testing import capture_logs
+
+from bridge.broker.stream import ensure_stream
+from tests.broker.sink import NAME, Reading, fill, reading, settings
+from tests.nats_server import NatsServer
+from tests.waiting import until
+
+
+@pytest.fixture
+async def stream(client: Client) -> Client:
+    """The client, once the stream is there."""
+    await ensure_stream(client, settings())
+    return client
+
+
+async def has(read: Reading, count: int) -> None:
+    """Wait for ``count`` messages, and see that they are the stream's, from 1."""
+    await until(lambda: len(read.notes.seqs) >= count or None)
+    assert read.notes.seqs == list(range(1, count + 1))
+    assert [int(payload) for payload in read.notes.payloads] == read.notes.seqs
+    assert read.notes.gaps == []
+    assert len(read.notes.begins) == 1
+
+
+async def the_consumer(client: Client, but: str = "") -> str:
+    """The name of the feed's consumer, other than ``but``."""
+    async with asyncio.timeout(20):
+        while True:
+            names = {info.name for info in await client.jetstream().consumers_info(NAME)} - {but}
+            if names:
+                return names.pop()
+
+
+async def test_what_the_stream_held_comes_first_and_then_what_comes(
+    server: NatsServer, stream: Client
+) -> None:
+    await fill(stream, 20)
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+        await has(read, 20)
+        assert read.feed.pending == 0
+
+        await fill(stream, 5, start=21)
+        await has(read, 25)
+    assert not read.feed.resets
+
+
+async def test_an_empty_stream_is_made_and_caught_up_with(server: NatsServer, client: Client) -> None:
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+        assert read.notes.begins[0][1] == 0
+        await fill(client, 3)
+        await has(read, 3)
+
+
+async def test_a_long_stream_is_read_from_about_where_the_ring_begins(
+    server: NatsServer, stream: Client
+) -> None:
+    await fill(stream, 1000, size=1000)
+    async with reading(server.url, ring_bytes=100_000) as read:
+        await until(lambda: read.feed.is_caught_up)
+
+    floor = read.notes.begins[0][1]
+    assert 880 <= floor <= 950
+    assert read.notes.seqs == list(range(floor + 1, 1001))
+    assert read.notes.gaps == []
+
+
+async def test_a_stream_whose_beginning_is_gone_is_read_from_its_first_message(
+    server: NatsServer, stream: Client
+) -> None:
+    await fill(stream, 30)
+    await stream.jetstream().purge_stream(NAME, seq=11)
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+
+    assert read.notes.begins[0][1] == 10
+    assert read.notes.seqs == list(range(11, 31))
+    assert read.notes.gaps == []
+
+
+async def test_a_purged_empty_stream_is_caught_up_with_at_its_end(server: NatsServer, stream: Client) -> None:
+    await fill(stream, 30)
+    await stream.jetstream().purge_stream(NAME)
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+        assert read.notes.begins[0][1] == 30
+        await fill(stream, 1, start=31)
+        await until(lambda: read.notes.seqs)
+        assert read.notes.seqs == [31]
+
+
+async def test_a_deleted_consumer_is_missed_and_made_again(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url, heartbeat=0.2) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        await stream.jetstream().delete_consumer(NAME, await the_consumer(stream))
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+    assert read.feed.resets == {"silence": 1}
+
+
+async def test_a_killed_server_that_comes_back_costs_nothing(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        server.kill()
+        await until(lambda: read.events.disconnects)
+        server.start()
+        await until(lambda: read.events.reconnects)
+        await until(lambda: stream.is_connected)
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+        await until(lambda: read.feed.resets["reconnect"])
+
+
+async def test_a_reset_connection_costs_nothing(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        transport: Any = read.client._transport
+        transport._io_writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+        await until(lambda: read.feed.resets["reconnect"])
+    assert read.feed.resets == {"reconnect": 1}
+    assert read.events.reconnects == 1
+
+
+async def test_a_hole_in_the_consumers_numbers_is_read_again(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        consumption = read.feed._consumption
+        assert consumption
+        consumption._last -= 1
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+    assert read.feed.resets == {"hole": 1}
+
+
+async def test_a_heartbeat_tells_of_a_last_message_that_never_came(
+    server: NatsServer, stream: Client
+) -> None:
+    async with reading(server.url, heartbeat=0.2) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        consumption = read.feed._consumption
+        assert consumption
+        consumption._last -= 1
+        await until(lambda: read.feed.resets["hole"])
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+    assert read.feed.resets == {"hole": 1}
+
+
+async def test_what_was_purged_ahead_of_the_feed_is_a_gap_with_exact_bounds(
+    server: NatsServer, stream: Client
+) -> None:
+    async with reading(server.url, heartbeat=0.5) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        await stream.jetstream().delete_consumer(NAME, await the_consumer(stream))
+        await fill(stream, 20, start=11)
+        await stream.jetstream().purge_stream(NAME, seq=26)
+        await until(lambda: len(read.notes.seqs) == 15)
+    assert read.notes.seqs == [*range(1, 11), *range(26, 31)]
+    assert read.notes.gaps == [(11, 25, "retention")]
+    assert len(read.notes.begins) == 1
+
+
+async def test_a_stream_made_anew_is_begun_anew(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url, heartbeat=0.2) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        await stream.jetstream().delete_stream(NAME)
+        await until(lambda: len(read.notes.begins) == 2)
+        await until(lambda: read.feed.is_caught_up)
+        await fill(stream, 3)
+        await until(lambda: len(read.notes.seqs) == 13)
+
+    (first, _), (second, floor) = read.notes.begins
+    assert first != second
+    assert floor == 0
+    assert read.notes.seqs == [*range(1, 11), 1, 2, 3]
+    assert read.notes.gaps == []
+
+
+async def test_a_stream_deleted_and_made_again_by_an_operator_is_begun_anew(
+    server: NatsServer, stream: Client
+) -> None:
+    async with reading(server.url, heartbeat=0.2) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        await stream.jetstream().delete_stream(NAME)
+        await ensure_stream(stream, settings())
+        await fill(stream, 12)
+        await until(lambda: len(read.notes.seqs) == 22)
+    assert len(read.notes.begins) == 2
+    assert read.notes.seqs == [*range(1, 11), *range(1, 13)]
+
+
+async def test_messages_dropped_on_the_way_are_read_again(server: NatsServer, stream: Client) -> None:
+    await fill(stream, 3000)
+    async with reading(server.url, pending_messages=50) as read:
+        await has(read, 3000)
+        await until(lambda: read.feed.is_caught_up)
+    assert read.feed.resets["overflow"] >= 1
+    assert set(read.feed.resets) == {"overflow"}
+
+
+async def test_idle_heartbeats_keep_a_quiet_feed_as_it_is(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url, heartbeat=0.1) as read:
+        await fill(stream, 1)
+        await has(read, 1)
+        first = read.feed._consumption
+        assert first
+        for _ in range(5):
+            await until(lambda: not first.was_heard)
+            await until(lambda: first.was_heard)
+        assert read.feed._consumption is first
+    assert not read.feed.resets
+
+
+async def test_a_suspended_server_is_noticed_and_caught_up_with(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url, heartbeat=0.2) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        server.suspend()
+        try:
+            await until(lambda: read.feed.resets["silence"])
+            assert not read.feed.is_caught_up
+        finally:
+            server.resume()
+        await until(lambda: read.feed.is_caught_up)
+        await fill(stream, 10, start=11)
+        await has(read, 20)
+
+
+async def test_a_flood_is_taken_at_the_feeds_own_pace(server: NatsServer, stream: Client) -> None:
+    count = 50_000
+    async with reading(server.url, heartbeat=5.0) as read:
+        await fill(stream, count)
+        await has(read, count)
+        await until(lambda: read.feed.is_caught_up and read.feed.pending == 0)
+    assert not read.feed.resets
+
+
+async def test_a_stream_that_fails_is_tried_again(server: NatsServer, client: Client) -> None:
+    """Its subjects belong to another stream: an operator has to put that right, and can."""
+    jetstream = client.jetstream()
+    await jetstream.add_stream(StreamConfig(name="OTHER", subjects=["task.>"]))
+    with capture_logs() as lines:
+        async with reading(server.url) as read:
+            await until(lambda: read.feed.resets["error"])
+            await jetstream.delete_stream("OTHER")
+            await until(lambda: read.feed.is_caught_up)
+    assert any("overlap" in line.get("error", "") for line in lines)
+
+
+async def test_what_is_no_message_of_the_stream_is_an_error_that_ends_nothing(
+    server: NatsServer, stream: Client
+) -> None:
+    """Somebody who knows the inbox could publish to it."""
+    async with reading(server.url) as read:
+        await fill(stream, 3)
+        await has(read, 3)
+        info = await stream.jetstream().consumer_info(NAME, await the_consumer(stream))
+        assert info.config.deliver_subject
+        await stream.publish(info.config.deliver_subject, b"forged", reply="_INBOX.x")
+        await until(lambda: read.events.errors)
+        await fill(stream, 3, start=4)
+        await has(read, 6)
+    assert not read.feed.resets

@@ -1,0 +1,125 @@
+"""What a client is owed: the slow, obvious model that the promise is held against."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.core.connection import Connection
+from bridge.core.delivery import MAX_BATCH
+from tests.core.parts import FakeSocket, Json, frames
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What the model knows of one place of the log; a gap has a ``first``."""
+
+    seq: int
+    event_type: str = ""
+    crew: str | None = None
+    execution: str | None = None
+    agent: str | None = None
+    priority: str = "low"
+    addressee: str | None = None
+    first: int | None = None
+
+
+Wants = Callable[[Fact], bool]
+VIEWS: Final[dict[str, Wants]] = {
+    "global": lambda fact: True,
+    "execution_e1": lambda fact: fact.execution == "e1",
+    "execution_e2": lambda fact: fact.execution == "e2",
+    "crew_c1": lambda fact: fact.crew == "c1",
+    "task_updates": lambda fact: fact.event_type.startswith("task."),
+    "task.completed": lambda fact: fact.event_type == "task.completed",
+    "task.*.c1.>": lambda fact: fact.event_type.startswith("task.") and fact.crew == "c1",
+    "custom.note.*.e2": lambda fact: fact.event_type == "custom.note" and fact.execution == "e2",
+    "*.progress.c2.e1": lambda fact: (
+        (fact.event_type, fact.crew, fact.execution) == ("task.progress", "c2", "e1")
+    ),
+}
+FILTERS: Final[list[tuple[Json, Wants]]] = [
+    ({}, lambda fact: True),
+    ({"types": ["task.*"]}, lambda fact: fact.event_type.startswith("task.")),
+    ({"min_priority": "high"}, lambda fact: fact.priority in {"high", "critical"}),
+    ({"agents": ["a1"]}, lambda fact: fact.agent == "a1"),
+]
+
+
+class Client:
+    """What one connection is owed, in the order in which it must come."""
+
+    def __init__(
+        self, connection: Connection, socket: FakeSocket, subscriptions: list[str], flt: int
+    ) -> None:
+        self.connection = connection
+        self.socket = socket
+        self.subscriptions = set(subscriptions)
+        self.filter = flt
+        self.owed: deque[Fact] = deque()
+        self.given: set[int] = set()
+        self.answers: list[Json] = []
+        self.changes = 0
+        self.is_away = False
+        """Its socket was reported full, and it was not told that there is room since."""
+        self._read = 0
+
+    def wants(self, fact: Fact) -> bool:
+        if fact.addressee is not None:
+            return fact.addressee == self.connection.client_id
+        if fact.first is not None:
+            return True
+        return FILTERS[self.filter][1](fact) and any(VIEWS[name](fact) for name in self.subscriptions)
+
+    def view_changed(self) -> None:
+        """What is not wanted any more must not come any more."""
+        self.changes += 1
+        self.owed = deque(fact for fact in self.owed if self.wants(fact))
+
+    def look_back(self, past: list[Fact]) -> None:
+        """What was not given, and will not be, comes after what is owed already."""
+        known = self.given | {fact.seq for fact in self.owed}
+        self.owed.extend(
+            fact for fact in past if fact.seq not in known and fact.addressee is None and self.wants(fact)
+        )
+
+    def hear(self, floor: int) -> None:
+        """Read what came, and hold it against what is owed."""
+        for data in self.socket.written[self._read :]:
+            for payload in frames(data):
+                self._take(payload, floor)
+        self._read = len(self.socket.written)
+
+    def _take(self, payload: bytes, floor: int) -> None:
+        message = json.loads(payload)
+        if not isinstance(message, list):
+            self._hear_one(message, floor)
+            return
+        assert self.connection.batch
+        assert len(payload) <= MAX_BATCH or len(message) == 1
+        for one in message:
+            assert one.get("type", "gap") == "gap"
+            self._hear_one(one, floor)
+
+    def _hear_one(self, message: Json, floor: int) -> None:
+        if "event_type" in message:
+            self._given(Fact(message["seq"]))
+        elif message["type"] != "gap":
+            self.answers.append(message)
+        elif message["reason"] == "retention":
+            self._given(Fact(message["to"], first=message["from"]))
+        else:
+            self._lost(message["from"], message["to"], floor)
+
+    def _given(self, heard: Fact) -> None:
+        assert self.owed, f"{heard} is not owed"
+        fact = self.owed.popleft()
+        assert (heard.seq, heard.first) == (fact.seq, fact.first)
+        assert fact.seq not in self.given
+        self.given.add(fact.seq)
+
+    def _lost(self, first: int, last: int, floor: int) -> None:
+        assert 1 <= first <= last <= floor, "what is said to be lost is still there"
+        while self.owed and first <= self.owed[0].seq <= last:
+            self.owed.popleft()

@@ -1,0 +1,439 @@
+"""The promise: every connection is given its view's events, each once, in order, or is told what is missing.
+
+A machine does to a hub what the world does to it, and asks a slow, obvious model what each client is owed.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bridge.core.commands import answer
+from bridge.core.connection import Connection
+from bridge.core.cursor import MAX_GIVEN
+from bridge.core.entry import Entry
+from bridge.core.hub import Hub
+from bridge.core.log import Log
+from bridge.core.socket import CloseCode
+from contracts.filters import EventFilter
+from contracts.messages import Error, Message, Recovery, Subscribed
+from contracts.subscriptions import parse_subscription
+from contracts.types import EventPriority
+from tests.core.model import FILTERS, VIEWS, Client, Fact
+from tests.core.parts import LIMIT, FakeSocket, event
+
+CLIENTS: Final = ("k0", "k1", "k2", "k3", "k4")
+SIZES: Final = (0, 0, 100, 3_000, 100_000)
+
+facts: Final = st.builds(
+    Fact,
+    seq=st.integers(1, 3),
+    event_type=st.sampled_from(["task.completed", "task.progress", "custom.note"]),
+    crew=st.sampled_from([None, "c1", "c2"]),
+    execution=st.sampled_from([None, "e1", "e2"]),
+    agent=st.sampled_from([None, "a1", "a2"]),
+    priority=st.sampled_from([str(priority) for priority in EventPriority]),
+    addressee=st.sampled_from([None] * 6 + list(CLIENTS[:2])),
+)
+names: Final = st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=3, unique=True)
+filters: Final = st.integers(0, len(FILTERS) - 1)
+cursors: Final = st.none() | st.integers(0, 120) | st.integers(-12, -1)
+"""A negative one lies so far before what comes next: -1 is the head."""
+who: Final = st.integers(0, 11)
+"""Picks among those that there are."""
+
+
+class Bridge(RuleBasedStateMachine):
+    """The world around one hub."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = Log(1 << 24)
+        self.facts: list[Fact] = []
+        self.clients: dict[str, Client] = {}
+        self.gone: list[Client] = []
+        self.flushing: Iterator[None] | None = None
+        self.is_woken = False
+        self.epochs = 0
+        self.hub = self._hub()
+
+    def _hub(self) -> Hub:
+        self.log.reset(f"e{self.epochs}", 0)
+        return Hub(self.log, buffer_limit=LIMIT, wake=self._wake, full=self._full)
+
+    def _wake(self) -> None:
+        self.is_woken = True
+
+    def _full(self, connection: Connection) -> None:
+        self.clients[connection.client_id].is_away = True
+
+    def _pick(self, index: int) -> Client:
+        return list(self.clients.values())[index % len(self.clients)]
+
+    def _hear_all(self) -> None:
+        for client in self.clients.values():
+            client.hear(self.log.floor)
+
+    # What the stream brings.
+
+    @initialize(max_bytes=st.sampled_from([3_000, 8_000, 1 << 24]), floor=st.sampled_from([0, 0, 7]))
+    def begin(self, max_bytes: int, floor: int) -> None:
+        self.log = Log(max_bytes)
+        self.hub = self._hub()
+        self.hub.reset("e0", floor)
+
+    @rule(fact=facts, size=st.sampled_from(SIZES))
+    def publish(self, fact: Fact, size: int) -> None:
+        self._publish(fact, size)
+
+    @rule(burst=st.lists(facts, min_size=5, max_size=40))
+    def publish_a_burst(self, burst: list[Fact]) -> None:
+        for fact in burst:
+            self._publish(fact, 0)
+
+    def _publish(self, drawn: Fact, size: int) -> None:
+        fact = Fact(**{**vars(drawn), "seq": self.log.head + drawn.seq})
+        self.facts.append(fact)
+        for client in self.clients.values():
+            if client.wants(fact):
+                client.owed.append(fact)
+        self.hub.publish(_entry(fact, size))
+
+    @rule(step=st.integers(1, 3))
+    def reject(self, step: int) -> None:
+        self.hub.reject(self.log.head + step, "event_type")
+
+    @rule(length=st.integers(1, 4))
+    def announce_gap(self, length: int) -> None:
+        fact = Fact(self.log.head + length, first=self.log.head + 1)
+        self.facts.append(fact)
+        for client in self.clients.values():
+            client.owed.append(fact)
+        self.hub.announce_gap(self.log.head + 1, self.log.head + length, "retention")
+
+    @rule(floor=st.integers(0, 5))
+    def reset(self, floor: int) -> None:
+        self._hear_all()
+        self.epochs += 1
+        self.hub.reset(f"e{self.epochs}", floor)
+        for client in self.clients.values():
+            assert client.socket.closed is not None
+            assert client.socket.closed[0] == CloseCode.STREAM_RESET
+        self.gone.extend(self.clients.values())
+        self.clients.clear()
+        self.facts.clear()
+
+    # What the pump does.
+
+    @rule()
+    def flush_wholly(self) -> None:
+        self._finish_flush()
+        self._flush_once()
+
+    @rule(steps=st.integers(1, 5))
+    def flush_partly(self, steps: int) -> None:
+        if self.flushing is None and self.is_woken:
+            self.is_woken = False
+            self.flushing = self.hub.flush()
+        for _ in range(steps):
+            if self.flushing is not None and next(self.flushing, self) is self:
+                self.flushing = None
+        self._hear_all()
+
+    def _finish_flush(self) -> None:
+        for _ in self.flushing or ():
+            pass
+        self.flushing = None
+
+    def _flush_once(self) -> None:
+        """Only when the hub asked for it: a wake that is forgotten must show."""
+        if self.is_woken:
+            self.is_woken = False
+            for _ in self.hub.flush():
+                pass
+        self._hear_all()
+
+    # What browsers do.
+
+    @rule(
+        client_id=st.sampled_from(CLIENTS),
+        subscriptions=st.sampled_from([["global"], ["crew_c1"]])
+        | st.lists(st.sampled_from(list(VIEWS)), max_size=3, unique=True),
+        flt=st.just(0) | filters,
+        batch=st.sampled_from([False, False, False, True]),
+        since=cursors,
+        is_wrong_epoch=st.sampled_from([False, False, False, True]),
+    )
+    def connect(
+        self,
+        client_id: str,
+        subscriptions: list[str],
+        flt: int,
+        batch: bool,
+        since: int | None,
+        is_wrong_epoch: bool,
+    ) -> None:
+        epoch = "another" if is_wrong_epoch else self.log.epoch
+        self._connect(client_id, subscriptions, flt, batch, self._absolute(since), epoch)
+
+    def _connect(
+        self, client_id: str, subscriptions: list[str], flt: int, batch: bool, since: int | None, epoch: str
+    ) -> None:
+        self._hear_all()
+        older = self.clients.get(client_id)
+        socket = FakeSocket()
+        connection = Connection(client_id, "test", socket, 0.0)
+        connection.subscriptions = {name: parse_subscription(name) for name in subscriptions}
+        connection.filter = EventFilter.model_validate(FILTERS[flt][0])
+        connection.batch = batch
+        self.clients[client_id] = client = Client(connection, socket, subscriptions, flt)
+        recovery = self.hub.open(connection, since, epoch)
+        assert not socket.written
+        if older is not None:
+            assert older.socket.closed is not None
+            assert older.socket.closed[0] == CloseCode.REPLACED
+            self.gone.append(older)
+        if since is not None:
+            begin, reason = self._place(since, epoch)
+            client.owed.extend(fact for fact in self.facts if fact.seq > begin and client.wants(fact))
+            self._check_recovery(client, recovery, begin, reason)
+        else:
+            assert recovery is None
+
+    def _absolute(self, since: int | None) -> int | None:
+        return since if since is None or since >= 0 else max(0, self.log.head + 1 + since)
+
+    def _place(self, since: int, epoch: str) -> tuple[int, str]:
+        if epoch != self.log.epoch:
+            return 0, "stream_reset"
+        if since > self.log.head:
+            return self.log.head, "unknown_cursor"
+        return since, "too_old" if since < self.log.floor else "replayed"
+
+    def _check_recovery(self, client: Client, recovery: Recovery | None, begin: int, reason: str) -> None:
+        assert recovery is not None
+        count = sum(
+            fact.first is None and fact.seq > max(recovery.from_ - 1, self.log.floor) for fact in client.owed
+        )
+        if recovery.from_ > begin + 1:
+            assert client.changes > MAX_GIVEN / 2
+            reason = "too_many"
+        else:
+            assert recovery.from_ == begin + 1
+        if reason == "replayed" and count == 0:
+            reason = "nothing_missed"
+        assert (recovery.to, recovery.count, recovery.reason) == (self.log.head, count, reason)
+        assert recovery.recovered == (reason in {"replayed", "nothing_missed"})
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who)
+    def disconnect(self, index: int) -> None:
+        self._disconnect(self._pick(index))
+
+    def _disconnect(self, client: Client) -> None:
+        self._hear_all()
+        del self.clients[client.connection.client_id]
+        self.gone.append(client)
+        self.hub.close(client.connection, CloseCode.DISCONNECTED, "bye")
+        self.hub.close(client.connection, CloseCode.DISCONNECTED, "bye again")
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, is_informed=st.booleans())
+    def reconnect_where_it_was(self, index: int, is_informed: bool) -> None:
+        """With the last seq that it saw, or with what a pong told it."""
+        client = self._pick(index)
+        cursor = client.connection.resume_point(self.log.head)
+        self._disconnect(client)
+        since = cursor if is_informed else max(client.given, default=cursor)
+        connection = client.connection
+        names = sorted(client.subscriptions)
+        self._connect(connection.client_id, names, client.filter, connection.batch, since, self.log.epoch)
+        if not client.changes:
+            again = client.given & {fact.seq for fact in self.clients[connection.client_id].owed}
+            assert not again
+
+    @precondition(lambda self: self.clients)
+    @rule(
+        index=who,
+        subscriptions=names,
+        since=cursors,
+        is_wrong_epoch=st.sampled_from([False, False, False, True]),
+    )
+    def subscribe(
+        self, index: int, subscriptions: list[str], since: int | None, is_wrong_epoch: bool
+    ) -> None:
+        self._subscribe(self._pick(index), subscriptions, since, is_wrong_epoch)
+
+    def _subscribe(
+        self, client: Client, subscriptions: list[str], since: int | None, is_wrong_epoch: bool = False
+    ) -> None:
+        since = self._absolute(since)
+        epoch = "another" if is_wrong_epoch else self.log.epoch
+        cursor = {} if since is None else {"since": since, "epoch": epoch}
+        said = self._command(client, action="subscribe", subscriptions=subscriptions, **cursor)
+        if isinstance(said, Subscribed):
+            client.subscriptions |= set(subscriptions)
+            client.view_changed()
+            if since is not None:
+                begin, reason = self._place(since, epoch)
+                assert said.recovery is not None
+                really = said.recovery.from_ - 1
+                client.look_back([fact for fact in self.facts if fact.seq > really])
+                self._check_recovery(client, said.recovery, begin, reason)
+        else:
+            self._check_refusal(client, said, "busy")
+        self._say(client, said)
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, subscriptions=names)
+    def unsubscribe(self, index: int, subscriptions: list[str]) -> None:
+        self._unsubscribe(self._pick(index), subscriptions)
+
+    def _unsubscribe(self, client: Client, subscriptions: list[str]) -> None:
+        said = self._command(client, action="unsubscribe", subscriptions=subscriptions)
+        if not isinstance(said, Error):
+            assert client.subscriptions >= set(subscriptions)
+            client.subscriptions -= set(subscriptions)
+            client.view_changed()
+        elif client.subscriptions >= set(subscriptions):
+            self._check_refusal(client, said, "busy")
+        else:
+            self._check_refusal(client, said, "busy", "not_subscribed")
+        self._say(client, said)
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, flt=filters)
+    def narrow(self, index: int, flt: int) -> None:
+        client = self._pick(index)
+        said = self._command(client, action="filter", filter=FILTERS[flt][0])
+        if isinstance(said, Error):
+            self._check_refusal(client, said, "busy")
+        else:
+            client.filter = flt
+            client.view_changed()
+        self._say(client, said)
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, flood=st.lists(st.tuples(facts, names, st.none() | st.integers(-6, -1)), max_size=40))
+    def change_the_view_all_the_time(
+        self, index: int, flood: list[tuple[Fact, list[str], int | None]]
+    ) -> None:
+        client = self._pick(index)
+        for fact, subscriptions, since in flood:
+            self._subscribe(client, subscriptions, since)
+            self._publish(fact, 0)
+            self._finish_flush()
+            self._flush_once()
+            self._unsubscribe(client, subscriptions)
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, text=st.sampled_from(['{"action":"ping"}', '{"action":"list"}', "{", '{"action":"x"}']))
+    def ask(self, index: int, text: str) -> None:
+        client = self._pick(index)
+        client.hear(self.log.floor)
+        self._say(client, answer(self.hub, client.connection, text))
+
+    @precondition(lambda self: self.gone)
+    @rule(index=who, name=st.sampled_from(list(VIEWS)))
+    def say_something_after_the_end(self, index: int, name: str) -> None:
+        client = self.gone[index % len(self.gone)]
+        command = {"action": "subscribe", "subscriptions": [name], "since": 0}
+        answer(self.hub, client.connection, json.dumps(command))
+        self.hub.drained(client.connection)
+        assert client.connection.group is None
+
+    def _command(self, client: Client, **command: Any) -> Message:
+        """The answer; until it is said, nothing comes that was not owed before."""
+        client.hear(self.log.floor)
+        said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}))
+        client.hear(self.log.floor)
+        assert not client.answers
+        return said
+
+    def _say(self, client: Client, said: Message) -> None:
+        client.connection.say(said)
+        client.hear(self.log.floor)
+        assert client.answers == [json.loads(said.to_json())]
+        client.answers.clear()
+
+    def _check_refusal(self, client: Client, said: Message, *codes: str) -> None:
+        assert isinstance(said, Error)
+        assert said.code in codes
+        assert said.code != "busy" or client.connection.group is None
+
+    # What sockets do.
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, backlog=st.sampled_from([0, LIMIT, LIMIT + 1]))
+    def stick(self, index: int, backlog: int) -> None:
+        """Nobody reads at the other end any more."""
+        socket = self._pick(index).socket
+        socket.is_stuck = True
+        socket.backlog = max(socket.backlog, backlog)
+
+    @precondition(lambda self: self.clients)
+    @rule(index=who, is_stuck=st.booleans())
+    def drain(self, index: int, is_stuck: bool) -> None:
+        self._drain(self._pick(index), is_stuck)
+
+    def _drain(self, client: Client, is_stuck: bool) -> None:
+        """The hub hears of room only where it said that a socket is full: it must always say so."""
+        client.socket.is_stuck = is_stuck
+        client.socket.backlog = 0
+        if client.is_away:
+            client.is_away = False
+            self.hub.drained(client.connection)
+
+    # What always holds.
+
+    @invariant()
+    def the_ring_is_bounded(self) -> None:
+        assert self.log.bytes <= self.log._max_bytes or len(self.log) == 1
+
+    @invariant()
+    def a_connection_can_always_resume_where_it_is(self) -> None:
+        for client in self.clients.values():
+            client.hear(self.log.floor)
+            connection = client.connection
+            point = connection.resume_point(self.log.head)
+            assert point <= self.log.head
+            assert all(fact.seq > point for fact in client.owed)
+            if not any(segment.is_backfill for segment in connection.cursor.todo):
+                assert all(seq <= point for seq in client.given)
+
+    @rule()
+    def quiesce(self) -> None:
+        """Everybody reads, and the pump runs until nothing is due: all is delivered and all are live."""
+        self._finish_flush()
+        for client in self.clients.values():
+            self._drain(client, is_stuck=False)
+        for _ in range(2_000):
+            self._flush_once()
+        assert not self.is_woken
+        for client in self.clients.values():
+            assert not client.owed
+            assert client.connection.group is not None
+        assert self.hub.readers == 0
+        assert self.hub.router.live == len(self.clients) == len(self.hub.connections)
+
+    def teardown(self) -> None:
+        self.quiesce()
+
+
+def _entry(fact: Fact, size: int) -> Entry:
+    optional = {"agent_id": fact.agent, "client_id": fact.addressee}
+    envelope = {key: value for key, value in optional.items() if value is not None}
+    return event(
+        fact.seq,
+        fact.event_type,
+        crew=fact.crew,
+        execution=fact.execution,
+        size=size,
+        priority=fact.priority,
+        **envelope,
+    )
+
+
+TestBridge = Bridge.TestCase

@@ -1,0 +1,82 @@
+"""The sweep: heartbeats that say where to resume from, and an end for who is silent."""
+
+from bridge.core.frames import Opcode, frame
+from bridge.core.socket import CloseCode
+from bridge.core.sweep import Sweep
+from tests.core.parts import LIMIT, Bench, event, frames
+
+_PING = frame(b"", Opcode.PING)
+
+
+def _sweep(bench: Bench) -> Sweep:
+    return Sweep(bench.hub, interval=25, stale_after=60, buffer_limit=LIMIT)
+
+
+def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor() -> None:
+    bench = Bench()
+    connection, socket = bench.connect("global")
+    connection.next_heartbeat = 25
+    bench.publish(event(1))
+    bench.settle()
+    bench.publish(event(2))
+    sweep = _sweep(bench)
+    connection.last_heard = 24
+
+    assert sweep.run(24) == sweep.run(25) == sweep.run(26) == 0
+
+    beat = socket.written[-1]
+    assert len(socket.written) == 2
+    assert beat.endswith(_PING)
+    (payload,) = frames(beat.removesuffix(_PING))
+    assert b'"event_type":"connection.heartbeat"' in payload
+    assert b'"data":{"epoch":"e0","head":2,"cursor":1}' in payload
+    assert connection.next_heartbeat == 50
+
+
+def test_who_is_silent_for_too_long_is_cut_off() -> None:
+    bench = Bench()
+    silent, socket = bench.connect(client_id="silent")
+    talking, _ = bench.connect(client_id="talking")
+    talking.last_heard = 10
+
+    assert _sweep(bench).run(61) == 1
+
+    assert socket.closed == (CloseCode.STALE, "nothing was heard from you")
+    assert list(bench.hub.connections) == ["talking"]
+    assert not silent.is_open
+    assert bench.hub.counters.stale == 1
+
+
+def test_a_full_socket_is_sent_no_heartbeat() -> None:
+    bench = Bench()
+    _, socket = bench.connect()
+    socket.is_stuck = True
+    socket.backlog = LIMIT + 1
+
+    _sweep(bench).run(30)
+
+    assert socket.written == []
+
+
+def test_everybody_at_the_same_place_is_sent_the_same_heartbeat() -> None:
+    bench = Bench()
+    _, one = bench.connect(client_id="one")
+    _, two = bench.connect(client_id="two")
+
+    _sweep(bench).run(30)
+
+    assert one.written[0] is two.written[0]
+
+
+def test_who_reads_slowly_but_reads_is_not_silent() -> None:
+    bench = Bench()
+    slow, slow_socket = bench.connect(client_id="slow")
+    _, stuck_socket = bench.connect(client_id="stuck")
+    sweep = _sweep(bench)
+
+    for now, backlog in ((30, 9000), (50, 8000), (80, 7900)):
+        slow_socket.backlog, stuck_socket.backlog = backlog, 9000
+        sweep.run(now)
+
+    assert list(bench.hub.connections) == ["slow"]
+    assert slow.last_heard == 80

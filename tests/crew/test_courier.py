@@ -1,0 +1,212 @@
+"""The courier: order through every failure, and what is lost is told."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.crew.courier import Courier
+from bridge.crew.link import Options
+from bridge.crew.message import STREAM, Message
+from bridge.crew.outbox import Outbox
+from bridge.crew.spool import Spool
+from contracts import create_execution_event, create_task_event
+from tests.crew.stored import Stored, everything
+from tests.nats_server import NatsServer
+from tests.waiting import eventually
+
+Hire = Callable[..., tuple[Outbox, Courier]]
+
+
+@pytest.fixture
+def hire(tmp_path: Path) -> Iterator[Hire]:
+    """Couriers, with an outbox each, that end with the test."""
+    hired: list[Courier] = []
+
+    def start(url: str, outbox: Outbox | None = None) -> tuple[Outbox, Courier]:
+        outbox = Outbox(5_000_000) if outbox is None else outbox
+        courier = Courier(
+            outbox, url, stream=STREAM, options=None, spool_directory=tmp_path / "spool", tick=lambda: None
+        )
+        courier.start()
+        hired.append(courier)
+        return outbox, courier
+
+    yield start
+    for courier in hired:
+        courier.stop(5)
+
+
+def message(name: str, source: str, size: int = 0) -> Message:
+    return Message.of(create_task_event(name, "completed", source=source, result="x" * size))
+
+
+def tasks(stored: list[Stored]) -> list[str]:
+    return [found.event["task_id"] for found in stored if "task_id" in found.event]
+
+
+async def test_what_is_put_arrives_in_its_order(hire: Hire, stream_url: str, source: str) -> None:
+    outbox, courier = hire(stream_url)
+    for n in range(2_000):
+        outbox.put(message(f"t{n}", source))
+
+    assert courier.flush(10)
+    assert tasks(await everything(stream_url, source)) == [f"t{n}" for n in range(2_000)]
+
+
+async def test_a_server_that_hangs_holds_nobody_up_for_long(
+    hire: Hire, mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream()
+    outbox, courier = hire(mortal_server.url)
+    outbox.put(message("before", source))
+    assert courier.flush(10)
+
+    mortal_server.suspend()
+    outbox.put(message("during", source))
+    assert courier.flush(4), "neither acknowledged nor on disk"
+    outbox.put(message("after", source))
+    assert courier.flush(0.5), "a second wait is not short"
+    mortal_server.resume()
+    await _drained(courier)
+
+    assert tasks(await everything(mortal_server.url, source)) == ["before", "during", "after"]
+
+
+async def test_what_another_process_left_is_published_before_it_is_forgotten(
+    hire: Hire, stream_url: str, source: str, tmp_path: Path
+) -> None:
+    left = Spool.fresh(tmp_path / "spool")
+    left.append([message(f"t{n}", source) for n in range(600)])
+    left.close()
+
+    _, courier = hire(stream_url)
+    await _drained(courier)
+    eventually(lambda: not list((tmp_path / "spool").glob("*.sqlite")))
+
+    assert tasks(await everything(stream_url, source)) == [f"t{n}" for n in range(600)]
+
+
+async def test_a_message_that_is_too_large_holds_nothing_up_and_is_reported(
+    hire: Hire, mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream(max_msg_size=10_000)
+    outbox = Outbox()
+    outbox.put(message("large", source, 20_000))
+    outbox.put(message("huge", source, 2_000_000))
+    outbox.put(message("small", source))
+    _, courier = hire(mortal_server.url, outbox)
+    assert courier.flush(10)
+    report = await _report(mortal_server.url)
+
+    assert tasks(await everything(mortal_server.url, source)) == ["small"]
+    assert (report["lost"], report["refused"]) == (2, 2)
+
+
+async def test_what_memory_has_no_room_for_is_shed_and_reported(
+    hire: Hire, mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.start()
+    mortal_server.stop()
+    outbox = Outbox(max_bytes=20_000)
+    for n in range(50):
+        outbox.put(Message.of(create_execution_event("e1", "progress", progress=n / 50, source=source)))
+    for n in range(40):
+        outbox.put(message(f"t{n}", source))
+    hire(mortal_server.url, outbox)
+    mortal_server.start()
+    await mortal_server.make_stream()
+    report = await _report(mortal_server.url)
+
+    assert report["shed"] == report["lost"] >= 50
+    assert tasks(await everything(mortal_server.url, source)) == [f"t{n}" for n in range(40)]
+
+
+def test_a_courier_that_ends_keeps_the_rest_on_disk(hire: Hire, tmp_path: Path, source: str) -> None:
+    outbox, courier = hire("nats://127.0.0.1:1")
+    outbox.put(message("t1", source))
+    courier.stop(5)
+
+    assert not courier.alive
+    assert not courier.flush(1)
+    (spool,) = Spool.left_behind(tmp_path / "spool")
+    assert spool.waiting == 1
+    spool.close()
+
+
+async def test_what_the_disk_does_not_take_waits_in_memory(
+    hire: Hire, mortal_server: NatsServer, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "spool").write_text("no directory")
+    mortal_server.start()
+    mortal_server.stop()
+    outbox, courier = hire(mortal_server.url)
+    for n in range(600):
+        outbox.put(message(f"t{n}", source))
+    assert not courier.flush(4), "it is neither acknowledged nor on disk"
+    assert len(outbox) == 600
+
+    mortal_server.start()
+    await mortal_server.make_stream()
+    eventually(lambda: courier.flush(1))
+
+    assert tasks(await everything(mortal_server.url, source)) == [f"t{n}" for n in range(600)]
+    assert sum(courier.losses().values()) == 0
+
+
+def test_what_neither_nats_nor_the_disk_takes_is_counted_at_the_end(
+    hire: Hire, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "spool").write_text("no directory")
+    outbox, courier = hire("nats://127.0.0.1:1")
+    outbox.put(message("t1", source))
+    courier.stop(0.2)
+
+    assert not courier.alive
+    assert courier.losses()["not_spooled"] >= 1
+
+
+@pytest.mark.parametrize("options", [{"nonsense": 1}, {"allow_reconnect": True}])
+def test_options_that_are_wrong_lose_no_event(
+    options: Options, tmp_path: Path, source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox()
+    courier = Courier(
+        outbox, "nats://127.0.0.1:1", stream=STREAM, options=options, spool_directory=tmp_path,
+        tick=lambda: None,
+    )  # fmt: skip
+    courier.start()
+    outbox.put(message("t1", source))
+
+    assert courier.flush(5)
+    assert courier.backlog == 1
+    courier.stop(5)
+    assert "no connection to NATS: TypeError" in caplog.text
+
+
+def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], source: str) -> None:
+    outbox, courier = hire("nats://127.0.0.1:1")
+    outbox.put(message("t1", source))
+    assert courier.flush(10)
+    courier.stop(5)
+
+    assert capfd.readouterr() == ("", "")
+
+
+async def _drained(courier: Courier) -> None:
+    """Return when nothing is on disk any more: a flush only promises that it is there or acknowledged."""
+    async with asyncio.timeout(20):
+        while courier.backlog:  # noqa: ASYNC110  # A thread drains it.
+            await asyncio.sleep(0.02)
+
+
+async def _report(url: str) -> dict[str, int]:
+    async with asyncio.timeout(20):
+        while True:
+            for found in await everything(url):
+                if found.type == "system.error":
+                    return dict(found.event["data"])
+            await asyncio.sleep(0.05)

@@ -1,0 +1,138 @@
+"""An application's own events: published once, acknowledged, however long NATS takes to be there."""
+
+import asyncio
+
+import pytest
+
+from bridge.crew import EventPublisher
+from contracts import WebSocketEvent, create_execution_event, create_queue_event, create_task_event
+from tests.crew.stored import everything
+from tests.nats_server import NatsServer
+
+
+async def test_a_published_event_is_in_the_stream_under_its_own_id(stream_url: str, source: str) -> None:
+    event = create_task_event("t1", "completed", crew_id="c1", execution_id="e1", source=source, result="yes")
+
+    async with EventPublisher(stream_url) as publisher:
+        await publisher.publish(event)
+
+    (stored,) = await everything(stream_url, source)
+    assert stored.subject == "task.completed.c1.e1"
+    assert stored.headers == {"Nats-Msg-Id": event.event_id, "Nats-Expected-Stream": "CREW_EVENTS"}
+    assert WebSocketEvent.from_json(stored.payload) == event
+
+
+async def test_an_event_published_twice_is_stored_once(stream_url: str, source: str) -> None:
+    event = create_queue_event("inbox", "task_added", source=source)
+
+    async with EventPublisher(stream_url) as publisher:
+        await publisher.publish(event)
+        await publisher.publish(event)
+
+    assert len(await everything(stream_url, source)) == 1
+
+
+async def test_only_short_lived_events_expire(stream_url: str, source: str) -> None:
+    async with EventPublisher(stream_url) as publisher:
+        await publisher.publish(create_execution_event("e1", "progress", progress=0.5, source=source))
+        await publisher.publish(create_execution_event("e1", "completed", source=source))
+
+    progress, completed = await everything(stream_url, source)
+    assert progress.headers["Nats-TTL"] == "300"
+    assert "Nats-TTL" not in completed.headers
+
+
+async def test_a_stream_that_takes_no_expiry_gets_none(mortal_server: NatsServer, source: str) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream(expiring=False)
+
+    async with EventPublisher(mortal_server.url) as publisher:
+        await publisher.publish(create_execution_event("e1", "progress", progress=0.5, source=source))
+
+    (stored,) = await everything(mortal_server.url, source)
+    assert "Nats-TTL" not in stored.headers
+
+
+async def test_events_wait_for_the_server_and_for_its_stream(mortal_server: NatsServer, source: str) -> None:
+    mortal_server.start()
+    mortal_server.stop()
+    events = [create_task_event(f"t{n}", "completed", source=source) for n in range(20)]
+
+    async with EventPublisher(mortal_server.url) as publisher, asyncio.TaskGroup() as group:
+        waiting = [group.create_task(publisher.publish(event)) for event in events]
+        await asyncio.wait(waiting, timeout=0.2)
+        mortal_server.start()
+        await asyncio.wait(waiting, timeout=0.2)
+        assert not any(task.done() for task in waiting)
+        await mortal_server.make_stream()
+
+    stored = await everything(mortal_server.url, source)
+    assert {message.event["task_id"] for message in stored} == {f"t{n}" for n in range(20)}
+    assert len(stored) == 20
+
+
+async def test_a_killed_server_that_comes_back_loses_no_event(mortal_server: NatsServer, source: str) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream()
+
+    async with EventPublisher(mortal_server.url) as publisher:
+        await publisher.publish(create_task_event("before", "completed", source=source))
+        mortal_server.kill()
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(
+                publisher.publish(create_task_event("during", "completed", source=source))
+            )
+            await asyncio.wait([waiting], timeout=0.3)
+            mortal_server.start()
+
+    stored = await everything(mortal_server.url, source)
+    assert [message.event["task_id"] for message in stored] == ["before", "during"]
+
+
+async def test_an_event_that_no_server_takes_is_an_error(stream_url: str, source: str) -> None:
+    huge = create_task_event("t1", "completed", source=source, result="x" * 2_000_000)
+
+    async with EventPublisher(stream_url) as publisher:
+        with pytest.raises(ValueError, match="more than the server takes"):
+            await publisher.publish(huge)
+        await publisher.publish(create_task_event("t2", "completed", source=source))
+
+    (stored,) = await everything(stream_url, source)
+    assert stored.event["task_id"] == "t2"
+
+
+async def test_who_may_only_publish_may_publish(
+    tmp_path_factory: pytest.TempPathFactory, source: str
+) -> None:
+    """Without the right to ask about the stream, nothing is known of expiry, and nothing else is missing."""
+    directory = tmp_path_factory.mktemp("restricted")
+    server = NatsServer(directory)
+    server.configure(
+        """
+        authorization {
+          users = [
+            {user: owner, password: pw}
+            {user: worker, password: pw, permissions: {
+              publish: ["task.>", "execution.>"], subscribe: ["_INBOX.>"]
+            }}
+          ]
+        }
+        """
+    )
+    server.start()
+    host = server.url.removeprefix("nats://")
+    owner, worker = f"nats://owner:pw@{host}", f"nats://worker:pw@{host}"
+    try:
+        await server.make_stream(url=owner)
+        async with EventPublisher(worker) as publisher:
+            await publisher.publish(create_execution_event("e1", "progress", progress=1.0, source=source))
+        (stored,) = await everything(owner, source)
+        assert "Nats-TTL" not in stored.headers
+    finally:
+        server.stop()
+
+
+async def test_who_gives_up_waiting_gets_out(source: str) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), EventPublisher("nats://127.0.0.1:1") as publisher:
+            await publisher.publish(create_task_event("t1", "completed", source=source))

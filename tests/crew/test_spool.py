@@ -1,0 +1,165 @@
+"""The spool: what could not be sent survives its process and is found by the next."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.crew.message import Message
+from bridge.crew.spool import Spool, default_directory
+
+LEAVE = """
+import os, sys
+from pathlib import Path
+from bridge.crew.message import Message
+from bridge.crew.spool import Spool
+spool = Spool.fresh(Path(sys.argv[1]))
+spool.append([Message("left", "task.completed._._", b"{}", False)])
+print(spool.waiting, flush=True)
+if len(sys.argv) > 2:
+    sys.stdin.read()
+os._exit(9)
+"""
+
+
+def messages(*names: str) -> list[Message]:
+    return [Message(name, "task.progress._._", b"{}", short_lived=True) for name in names]
+
+
+def test_messages_come_back_in_their_order_and_whole(tmp_path: Path) -> None:
+    spool = Spool.fresh(tmp_path)
+    spool.append(messages("a", "b"))
+    spool.append(messages("c"))
+
+    place, first = spool.first(2)
+    assert first == messages("a", "b")
+    spool.remove(place)
+    assert (spool.first(2)[1], spool.waiting) == (messages("c"), 1)
+    spool.close()
+
+
+def test_a_spool_that_was_not_needed_leaves_no_file(tmp_path: Path) -> None:
+    Spool.fresh(tmp_path / "none").close()
+
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_empty_spool_leaves_no_file(tmp_path: Path) -> None:
+    spool = Spool.fresh(tmp_path)
+    spool.append(messages("a"))
+    spool.remove(spool.first(1)[0])
+    spool.close()
+
+    assert not list(tmp_path.glob("*.sqlite*"))
+
+
+def test_what_a_killed_process_left_is_found_by_the_next(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVE, str(tmp_path)], check=False)
+
+    (spool,) = Spool.left_behind(tmp_path)
+    assert [message.event_id for message in spool.first(10)[1]] == ["left"]
+    assert Spool.left_behind(tmp_path) == []
+    spool.close()
+    assert len(list(tmp_path.glob("*.sqlite"))) == 1
+
+
+def test_what_belongs_to_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LEAVE, str(tmp_path), "stay"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout
+        living.stdout.readline()
+        assert Spool.left_behind(tmp_path) == []
+        living.communicate()
+
+    (spool,) = Spool.left_behind(tmp_path)
+    spool.close()
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "other.sqlite").write_text("not a database " * 100)
+
+    assert Spool.left_behind(tmp_path) == []
+    assert Spool.left_behind(tmp_path / "none") == []
+
+
+def test_a_full_spool_says_what_it_does_not_keep(tmp_path: Path) -> None:
+    spool = Spool.fresh(tmp_path, max_bytes=60)
+
+    assert spool.append(messages("a"))
+    assert not spool.append(messages("b", "c", "d"))
+    assert (spool.waiting, spool.lost) == (1, 0)
+    spool.close()
+
+
+def test_a_disk_that_takes_nothing_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    spool = Spool.fresh(tmp_path / "file")
+
+    assert not spool.append(messages("a"))
+    assert (spool.waiting, spool.lost) == (0, 0)
+
+
+def test_a_file_that_breaks_is_given_up_and_counted(tmp_path: Path) -> None:
+    spool = Spool.fresh(tmp_path)
+    spool.append(messages("a", "b"))
+    spool.close()
+    (path,) = tmp_path.glob("*.sqlite")
+    path.write_bytes(b"broken" * 4_000)
+
+    assert spool.first(10) == (0, [])
+    assert (spool.waiting, spool.lost) == (0, 2)
+    spool.append(messages("c"))
+    assert spool.first(10)[1] == messages("c")
+    spool.close()
+
+
+def test_a_directory_that_cannot_be_searched_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "guard").mkdir()
+
+    assert Spool.left_behind(tmp_path) == []
+
+
+def test_a_directory_that_may_not_even_be_asked_for_is_no_error(tmp_path: Path) -> None:
+    class Forbidden(type(tmp_path)):  # type: ignore[misc]  # The class is the platform's.
+        def is_dir(self) -> bool:
+            raise PermissionError
+
+    assert Spool.left_behind(Forbidden(tmp_path)) == []
+
+
+def test_a_file_that_its_process_removes_meanwhile_hides_no_other(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVE, str(tmp_path)], check=False)
+    (tmp_path / "removed.sqlite").symlink_to(tmp_path / "nowhere" / "else")
+
+    (spool,) = Spool.left_behind(tmp_path)
+    spool.close()
+
+
+def test_a_forked_child_that_closes_the_file_leaves_it_to_its_parent(tmp_path: Path) -> None:
+    spool = Spool.fresh(tmp_path)
+    spool.append(messages("a"))
+    script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM message')"
+    child = os.fork()
+    if not child:
+        spool.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    outsider = subprocess.run(
+        [sys.executable, "-c", script, *map(str, tmp_path.glob("*.sqlite"))], capture_output=True, check=False
+    )
+    assert b"locked" in outsider.stderr
+    spool.append(messages("b"))
+    assert spool.first(10)[1] == messages("a", "b")
+    spool.close()
+
+
+def test_by_default_it_is_in_the_users_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_directory() == tmp_path / "crew-bridge" / "spool"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert default_directory() == Path.home() / ".local" / "state" / "crew-bridge" / "spool"

@@ -1,0 +1,111 @@
+"""The tap by itself: what a process can do with it, and what the process's signals do."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bridge.crew.draft import Policy
+from bridge.crew.endings import Sigterm
+from bridge.crew.ledger import Ledger
+from bridge.crew.message import STREAM
+from bridge.crew.tap import Delivery, Tap
+from contracts import create_queue_event
+from tests.crew.stored import everything
+from tests.crew.test_recording import Crew, event
+
+STARTS = frozenset({"crew_kickoff_started"})
+
+
+@pytest.fixture
+def tap(stream_url: str, source: str, tmp_path: Path) -> Iterator[Tap]:
+    delivery = Delivery(
+        stream_url,
+        STREAM,
+        None,
+        tmp_path / "spool",
+        max_queue_bytes=1_000_000,
+        end_wait_seconds=5,
+        exit_wait_seconds=5,
+    )
+    made = Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, STARTS))
+    yield made
+    made.close()
+
+
+async def test_when_an_execution_has_ended_its_events_are_stored(
+    tap: Tap, stream_url: str, source: str
+) -> None:
+    crew, start = Crew(), event("crew_kickoff_started")
+    tap.record(crew, start)
+    tap.record(crew, event("crew_kickoff_completed", None, start, output=SimpleNamespace(raw="done")))
+
+    stored = await everything(stream_url, source)
+    assert [message.type for message in stored] == [
+        "execution.started",
+        "crew.created",
+        "execution.completed",
+    ]
+    assert stored[-1].event["data"]["result"] == "done"
+
+
+async def test_a_flush_includes_chunks_and_the_applications_own_events(
+    tap: Tap, stream_url: str, source: str
+) -> None:
+    tap.record(None, event("llm_stream_chunk", call_id="c1", chunk="x"))
+    tap.publish(create_queue_event("inbox", "cleared", source=source))
+    assert tap.flush(10)
+
+    assert {m.type for m in await everything(stream_url, source)} == {"llm.chunk", "queue.cleared"}
+    assert set(tap.statistics().values()) == {0}
+
+
+async def test_what_was_recorded_before_closing_is_stored(tap: Tap, stream_url: str, source: str) -> None:
+    detached: list[str] = []
+    tap.attach(lambda: detached.append("!"))
+    tap.record(None, event("llm_stream_chunk", call_id="c1", chunk="x"))
+    tap.close()
+
+    assert tap.closed
+    assert detached
+    assert [m.type for m in await everything(stream_url, source)] == ["llm.chunk"]
+
+
+def test_what_cannot_be_recorded_raises_nothing(tap: Tap) -> None:
+    tap.record(None, None)
+
+    assert tap.statistics()["not_recorded"] == 1
+
+
+def test_sigterm_is_handled_once_and_then_left_to_its_default() -> None:
+    endings: list[Callable[[], None]] = []
+    sigterm = Sigterm(endings.append)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        sigterm.install()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(endings) == 1
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        sigterm.remove()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_is_left_alone_outside_the_main_thread_and_where_it_has_a_handler() -> None:
+    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        sigterm = Sigterm(lambda die: die())
+        sigterm.install()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        thread = threading.Thread(target=sigterm.install)
+        thread.start()
+        thread.join()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        sigterm.remove()
+    finally:
+        signal.signal(signal.SIGTERM, own)

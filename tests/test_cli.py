@@ -1,0 +1,189 @@
+"""The command, as somebody types it."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from bridge.crew import EventPublisher
+from bridge.service import Running
+from contracts import create_task_event
+from tests.client import Client
+from tests.processes import COMMAND, Process, environment, process, run
+from tests.waiting import eventually
+
+
+def test_it_tells_its_version() -> None:
+    done = run("--version")
+
+    assert (done.returncode, done.stdout.strip()) == (0, version("crew-bridge"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "COMMAND"),
+        (("dance",), "invalid choice: 'dance'"),
+        (("publish",), "type"),
+        (("publish", "task.completed", "--data", "[1]"), "must be a JSON object"),
+        (("publish", "task.completed", "--data", "{"), "must be a JSON object"),
+        (("publish", "task.danced"), "not a valid event"),
+        (("publish", "task.failed", "--data", '{"error": 7}'), "not a valid event: data.error"),
+        (("publish", "task.completed", "--execution-id", "a b"), "not a valid event: execution_id"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: tuple[str, ...], words: str) -> None:
+    done = run(*arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_or_unknown_setting_is_named() -> None:
+    unknown, bad = run("serve", prot=1), run("serve", port=70000)
+
+    assert (unknown.returncode, bad.returncode) == (2, 2)
+    assert unknown.stderr == "crew-bridge: unknown setting: BRIDGE_PROT\n"
+    assert bad.stderr.startswith("crew-bridge: bad setting BRIDGE_PORT: ")
+
+
+def test_a_family_that_cannot_be_one_is_a_bad_setting() -> None:
+    done = run("serve", extra_families="two words")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("crew-bridge: bad setting BRIDGE_EXTRA_FAMILIES: ")
+
+
+def test_a_file_of_settings_that_is_not_toml_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text("port = \n")
+    done = run("serve", config=file)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("crew-bridge: the file that BRIDGE_CONFIG names is not TOML: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_nobody_to_publish_to_is_one_line(tmp_path: Path) -> None:
+    done = run("publish", "task.completed", "--nats", "nats://127.0.0.1:1", "--timeout", "0.3")
+
+    assert done.returncode == 1
+    assert "no NATS server" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+async def test_a_port_that_is_taken_is_one_line(bridge: Client, nats_url: str) -> None:
+    port = bridge.url.rpartition(":")[2]
+    done = await asyncio.to_thread(run, "serve", nats_url=nats_url, port=port, log_level="error")
+
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_served_bridge_with_its_own_server_ends_cleanly_and_leaves_nothing(tmp_path: Path) -> None:
+    with process(tmp_path, "serve", port=0, data_dir=tmp_path / "data") as serving:
+        running = serving.bridge()
+        bridge = await Client.of(running)
+        async with bridge.connect("global") as listener:
+            done = await asyncio.to_thread(
+                run, "publish", "task.completed", "--execution-id", "e1", nats_url=running.nats_url
+            )
+            event = await listener.message()
+        assert done.returncode == 0
+        assert done.stdout.split() == [event["event_id"], "task.completed._.e1"]
+        assert serving.ended() == 0
+    host, port = running.nats_url.removeprefix("nats://").split(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)))
+
+
+def test_ctrl_c_ends_the_demo_which_shows_valid_events_on_the_way(tmp_path: Path) -> None:
+    with process(tmp_path, "demo", port=0, data_dir=tmp_path / "data") as playing:
+        url = playing.bridge().url
+        with process(tmp_path, "tail", "execution_research-1", "--url", url, "--since", "0") as tailing:
+            eventually(lambda: "tool.started" in tailing.output)
+            assert tailing.output.splitlines()[0].split()[2:4] == ["execution.started", "research-1"]
+            assert tailing.ended(signal.SIGINT) == 130
+        assert playing.ended(signal.SIGINT) == 0
+    assert "Traceback" not in playing.errors
+
+
+def test_what_a_bridge_will_not_show_ends_the_tail(tmp_path: Path, nats_url: str) -> None:
+    with process(tmp_path, "serve", port=0, nats_url=nats_url) as serving:
+        done = run("tail", "a.b.c", "--url", serving.bridge().url)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("crew-bridge: refused: ")
+
+
+async def test_an_address_without_a_bridge_ends_the_tail(bridge: Client) -> None:
+    done = await asyncio.to_thread(run, "tail", "--url", f"{bridge.url}/elsewhere")
+
+    assert done.returncode == 1
+    assert "answers 404: is it a bridge" in done.stderr
+
+
+def test_a_family_of_ones_own_is_published_and_shown_line_by_line_until_the_reader_has_enough(
+    tmp_path: Path,
+) -> None:
+    own = {"extra_families": "invoice"}
+    with process(tmp_path, "serve", port=0, data_dir=tmp_path / "data", **own) as serving:
+        running = serving.bridge()
+        first = run("publish", "invoice.paid", nats_url=running.nats_url, **own)
+        with subprocess.Popen(
+            [*COMMAND, "tail", "--url", running.url, "--since", "0"],
+            env=environment(own) | {"PYTHONUNBUFFERED": ""},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as tailing:
+            assert tailing.stdout
+            assert tailing.stderr
+            try:
+                assert " invoice.paid " in tailing.stdout.readline()
+                tailing.stdout.close()
+                second = run("publish", "invoice.paid", nats_url=running.nats_url, **own)
+                assert tailing.wait(15) == 1
+                assert tailing.stderr.read() == ""
+            finally:
+                tailing.kill()
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+async def test_a_tail_goes_on_where_it_was_when_the_bridge_comes_back(
+    tmp_path: Path, nats_url: str, new_id: str
+) -> None:
+    async def publish(first: int, last: int) -> None:
+        async with EventPublisher(nats_url) as publisher:
+            for number in range(first, last + 1):
+                await publisher.publish(create_task_event(f"t{number}", "completed", execution_id=new_id))
+
+    def shown() -> list[str]:
+        return [line.split()[4] for line in tailing.output.splitlines() if new_id in line]
+
+    with process(tmp_path / "a", "serve", port=0, nats_url=nats_url) as serving:
+        running = serving.bridge()
+        await Client.of(running)
+        await publish(1, 5)
+        tailing = Process(tmp_path, "tail", f"execution_{new_id}", "--url", running.url, "--since", "0")
+        try:
+            await asyncio.to_thread(eventually, lambda: len(shown()) == 5)
+            assert serving.ended() == 0
+            await publish(6, 10)
+            port = running.url.rpartition(":")[2]
+            with process(tmp_path / "b", "serve", port=port, nats_url=nats_url) as again:
+                assert isinstance(again.bridge(), Running)
+                await asyncio.to_thread(eventually, lambda: len(shown()) == 10)
+                await publish(11, 12)
+                await asyncio.to_thread(eventually, lambda: len(shown()) >= 12)
+        finally:
+            tailing.ended()
+    assert shown() == [f"t{number}" for number in range(1, 13)]
+    assert "are gone" not in tailing.output
+    assert "Traceback" not in tailing.errors

@@ -1,0 +1,108 @@
+"""What can be set, where, and what happens to a mistake."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bridge.config import Settings, UnknownVariableError, load
+
+
+def test_the_defaults_listen_on_loopback_and_bring_a_server_of_their_own() -> None:
+    settings = load()
+
+    assert settings.host == "127.0.0.1"
+    assert settings.nats_url == "embedded"
+    assert settings.allowed_origins == ()
+
+
+def test_variables_set_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", "9000")
+    monkeypatch.setenv("bridge_log_format", "json")
+    monkeypatch.setenv("BRIDGE_EXTRA_FAMILIES", "invoice, shipment,,")
+    settings = load()
+
+    assert settings.port == 9000
+    assert settings.log_format == "json"
+    assert settings.extra_families == ("invoice", "shipment")
+
+
+def test_a_file_sets_fields_and_a_variable_wins_over_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(
+        'port = 9000\nhost = "::1"\nallowed_origins = ["https://a.example", "https://b.example"]\n'
+    )
+    monkeypatch.setenv("BRIDGE_CONFIG", str(file))
+    monkeypatch.setenv("BRIDGE_PORT", "9001")
+    settings = load()
+
+    assert (settings.host, settings.port) == ("::1", 9001)
+    assert settings.allowed_origins == ("https://a.example", "https://b.example")
+
+
+def test_an_argument_wins_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", "9000")
+
+    assert load(port=1).port == 1
+
+
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PROT", "9000")
+    monkeypatch.setenv("BRIDGE_HOTS", "::1")
+
+    with pytest.raises(UnknownVariableError, match=r"BRIDGE_HOTS, BRIDGE_PROT"):
+        load()
+
+
+def test_an_unknown_key_in_the_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text("prot = 9000\n")
+    monkeypatch.setenv("BRIDGE_CONFIG", str(file))
+
+    with pytest.raises(ValidationError, match="prot"):
+        load()
+
+
+def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "absent.toml"))
+
+    with pytest.raises(UnknownVariableError, match=r"absent\.toml"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("PREFIX", "api/"),
+        ("STREAM_NAME", "CREW.EVENTS"),
+        ("STREAM_STORAGE", "tape"),
+        ("RING_BYTES", "0"),
+        ("HEARTBEAT_SECONDS", "-1"),
+        ("FEED_HEARTBEAT_SECONDS", "0.01"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_field(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"BRIDGE_{name}", value)
+
+    with pytest.raises(ValidationError) as refused:
+        load()
+    assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
+
+
+def test_a_family_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_EXTRA_FAMILIES", "invoice,two words")
+
+    with pytest.raises(ValidationError, match=r"extra_families\.1"):
+        load()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]  # that is what is refused

@@ -1,0 +1,185 @@
+"""The numbers that operators see: right after known traffic, scraped by a real Prometheus."""
+
+import asyncio
+import json
+import re
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.crew import EventPublisher
+from contracts import create_agent_event, create_task_event
+from tests.client import Client
+from tests.conftest import StartBridge
+from tests.nats_server import NatsServer
+from tests.tools import needed
+from tests.waiting import eventually, soon
+
+ROOT = Path(__file__).parents[1]
+ALL = {
+    "info", "events_in", "events_rejected", "events_delivered", "delivered_bytes", "writes", "messages_sent",
+    "commands", "errors", "connections", "connections_live", "groups", "connections_opened",
+    "connections_closed", "recoveries", "gaps", "fell_behind", "stale", "log_head", "log_floor",
+    "log_events", "log_bytes", "feed_caught_up", "feed_lag", "feed_resets", "nats_disconnects",
+    "nats_reconnects", "nats_errors", "connections_reading",
+}  # fmt: skip
+Values = dict[str, float]
+
+
+@pytest.fixture
+async def quiet_bridge(start_bridge: StartBridge, tmp_path: Path) -> AsyncIterator[Client]:
+    """A bridge on a server that nobody else uses."""
+    directory = tmp_path / "nats"
+    directory.mkdir()
+    server = NatsServer(directory)
+    server.start()
+    async with start_bridge(nats_url=server.url) as client:
+        yield client
+    server.stop()
+
+
+async def scraped(bridge: Client) -> Values:
+    """Our samples, by name and label value."""
+    status, text = await bridge.get("/metrics")
+    assert status == 200
+    return {
+        ".".join([sample.name.removeprefix("crew_bridge_"), *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("crew_bridge_") and not sample.name.endswith("_created")
+    }
+
+
+async def test_every_metric_is_there_from_the_start(quiet_bridge: Client) -> None:
+    _, text = await quiet_bridge.get("/metrics")
+    families = {family.name for family in text_string_to_metric_families(text)}
+
+    assert {f"crew_bridge_{name}" for name in ALL} - families == set()
+    assert {"process_resident_memory_bytes", "python_info"} <= families
+
+
+async def test_the_numbers_are_those_of_the_traffic(quiet_bridge: Client, new_id: str) -> None:
+    async with (
+        quiet_bridge.connect("global") as everything,
+        quiet_bridge.connect(f"executions/{new_id}") as one,
+        EventPublisher(quiet_bridge.nats_url) as publisher,
+    ):
+        for number in range(3):
+            await publisher.publish(create_task_event(f"t{number}", "completed", execution_id=new_id))
+        await publisher.publish(create_agent_event("a1", "created"))
+        raw = await nats.connect(quiet_bridge.nats_url)
+        await raw.jetstream().publish("task.completed", b'{"priority":"urgent"}')
+        await raw.close()
+        await everything.events(4)
+        await one.events(3)
+        assert (await one.ask({"action": "ping"}))["type"] == "pong"
+        assert (await one.ask({"action": "dance"}))["type"] == "error"
+        async with quiet_bridge.connect("global", since=0) as late:
+            await late.events(4)
+            values = await scraped(quiet_bridge)
+
+    assert values["events_in_total.task"] == 3
+    assert values["events_in_total.agent"] == 1
+    assert values["events_rejected_total.priority"] == 1
+    assert values["events_delivered_total.task"] == 3 + 3 + 3
+    assert values["events_delivered_total.agent"] == 2
+    assert values["messages_sent_total"] == 11 + 3 + 2
+    assert values["delivered_bytes_total"] > 11 * 100
+    assert 0 < values["writes_total"] <= 11
+    assert values["commands_total.ping"] == 1
+    assert sum(value for name, value in values.items() if name.startswith("errors_total.")) == 1
+    assert values["connections.global"] == 2
+    assert values["connections.executions"] == 1
+    assert values["connections_live"] == 3
+    assert values["groups"] == 2
+    assert values["connections_opened_total.global"] == 2
+    assert values["recoveries_total.replayed"] == 1
+    assert (values["log_head"], values["log_floor"], values["log_events"]) == (5, 0, 4)
+    assert values["log_bytes"] > 400
+    assert (values["feed_caught_up"], values["feed_lag"]) == (1, 0)
+    assert values["fell_behind_total"] == values["stale_total"] == values["nats_disconnects_total"] == 0
+
+
+@pytest.fixture
+def prometheus(bridge: Client, tmp_path: Path) -> Iterator[str]:
+    """A real Prometheus that scrapes the bridge; where it answers."""
+    binary = needed("prometheus")
+    config = (ROOT / "grafana" / "prometheus.yml").read_text()
+    config = config.replace("bridge:8000", bridge.url.removeprefix("http://")).replace(": 5s", ": 200ms")
+    (tmp_path / "prometheus.yml").write_text(config)
+    log = tmp_path / "prometheus.log"
+    arguments = [
+        f"--config.file={tmp_path}/prometheus.yml",
+        f"--storage.tsdb.path={tmp_path}/data",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with log.open("w") as file:
+        process = subprocess.Popen([binary, *arguments], stdout=file, stderr=file)
+    try:
+        found = eventually(lambda: re.search(r"127\.0\.0\.1:[1-9]\d*", log.read_text()))
+        address = f"http://{found[0]}"
+        eventually(lambda: is_ready(address))
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def is_ready(prometheus: str) -> bool:
+    """Prometheus listens before its storage is open, and answers 503 until then."""
+    try:
+        with urllib.request.urlopen(f"{prometheus}/-/ready", timeout=5):  # noqa: S310 - our own
+            return True
+    except urllib.error.HTTPError:
+        return False
+
+
+async def test_a_real_prometheus_scrapes_the_bridge_and_answers(prometheus: str) -> None:
+    """It uses the configuration that is delivered, with the address of this bridge."""
+
+    def answer() -> Any:
+        query = urllib.parse.urlencode({"query": 'crew_bridge_feed_caught_up{job="crew-bridge"}'})
+        address = f"{prometheus}/api/v1/query?{query}"
+        with urllib.request.urlopen(address, timeout=5) as response:  # noqa: S310 - our own
+            return json.load(response)["data"]["result"]
+
+    (result,) = await asyncio.to_thread(eventually, answer)
+    assert result["value"][1] == "1"
+
+
+def test_the_delivered_configuration_is_valid() -> None:
+    check = [needed("promtool"), "check", "config", str(ROOT / "grafana" / "prometheus.yml")]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+async def test_the_dashboards_ask_for_metrics_that_exist(bridge: Client) -> None:
+    _, text = await bridge.get("/metrics")
+    families = text_string_to_metric_families(text)
+    existing = {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
+    dashboards = list((ROOT / "grafana" / "dashboards").glob("*.json"))
+    asked = {name for path in dashboards for name in re.findall(r"crew_bridge_\w+", path.read_text())}
+
+    assert asked
+    assert asked - existing == set()
+
+
+async def test_a_code_that_a_client_made_up_is_no_label_of_its_own(quiet_bridge: Client) -> None:
+    for code in (3333, 4444, 1000):
+        async with quiet_bridge.connect("global") as listener:
+            await listener.socket.close(code)
+
+    async def closed() -> bool:
+        values = await scraped(quiet_bridge)
+        return values.get("connections_closed_total.other") == 2 and "connections_closed_total.1000" in values
+
+    await soon(closed)

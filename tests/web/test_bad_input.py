@@ -1,0 +1,286 @@
+"""Whatever a client sends, it is answered or closed as documented, and nobody else notices."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from bridge.crew import EventPublisher
+from contracts import create_task_event
+from tests.client import PREFIX, Json, Listener
+from tests.conftest import Client, StartBridge
+from tests.processes import bridge_process
+from tests.waiting import soon
+from tests.web.raw import CLOSE, PING, PONG, TEXT, frame, raw_client
+
+
+class Witness:
+    """Another client of the same bridge, to whom nothing must happen."""
+
+    def __init__(self, listener: Listener, publisher: EventPublisher, execution_id: str) -> None:
+        self._listener = listener
+        self._publisher = publisher
+        self._execution_id = execution_id
+        self._count = 0
+
+    async def is_unharmed(self) -> bool:
+        """Whether the next event comes, and it alone."""
+        self._count += 1
+        task = f"t{self._count}"
+        await self._publisher.publish(create_task_event(task, "completed", execution_id=self._execution_id))
+        return (await self._listener.message())["task_id"] == task and await self._listener.nothing_more()
+
+
+@pytest.fixture
+async def witness(bridge: Client, publisher: EventPublisher, new_id: str) -> AsyncIterator[Witness]:
+    """Connected throughout; at the end too it must be unharmed."""
+    async with bridge.connect(f"executions/{new_id}") as listener:
+        witness = Witness(listener, publisher, new_id)
+        assert await witness.is_unharmed()
+        yield witness
+        assert await witness.is_unharmed()
+
+
+_DEEP = '{"action":"ping","id":' + "[" * 20_000 + "]" * 20_000 + "}"
+
+_REFUSED: list[tuple[str, str, str | None]] = [
+    ("", "invalid_json", None),
+    ("{", "invalid_json", None),
+    ("\0", "invalid_json", None),
+    (_DEEP, "invalid_json", None),
+    ("[]", "invalid_json", None),
+    ("17", "invalid_json", None),
+    ("null", "invalid_json", None),
+    ("{}", "unknown_action", "action"),
+    ('{"action":"explode"}', "unknown_action", "action"),
+    ('{"action":7}', "unknown_action", "action"),
+    ('{"action":"subscribe"}', "invalid_command", "subscriptions"),
+    ('{"action":"subscribe","subscriptions":[]}', "invalid_command", "subscriptions"),
+    ('{"action":"subscribe","subscriptions":"global"}', "invalid_command", "subscriptions"),
+    ('{"action":"subscribe","subscriptions":[7]}', "invalid_command", "subscriptions.0"),
+    ('{"action":"subscribe","subscriptions":["global"],"since":"1"}', "invalid_command", "since"),
+    ('{"action":"subscribe","subscriptions":["global"],"since":-1}', "invalid_command", "since"),
+    ('{"action":"subscribe","subscriptions":["no such"]}', "invalid_subscription", "subscriptions"),
+    ('{"action":"subscribe","subscriptions":["nothing.*"]}', "invalid_subscription", "subscriptions"),
+    ('{"action":"unsubscribe","subscriptions":["global"]}', "not_subscribed", "subscriptions"),
+    ('{"action":"filter","filter":{"types":["no.such"]}}', "invalid_command", "filter.types"),
+    ('{"action":"filter","filter":{"colour":1}}', "invalid_command", "filter.colour"),
+    ('{"action":"ping","extra":1}', "invalid_command", "extra"),
+    ('{"action":"ping","id":1.5}', "invalid_command", "id"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "field"), _REFUSED)
+async def test_what_is_no_command_is_refused_and_the_connection_lives(
+    bridge: Client, witness: Witness, text: str, code: str, field: str | None
+) -> None:
+    async with bridge.connect("custom") as listener:
+        error = await listener.ask(text)
+        assert (error["type"], error["code"], error.get("field")) == ("error", code, field)
+        assert error["message"]
+        assert len(error["message"]) < 200
+        assert await listener.nothing_more()
+
+
+async def test_a_refused_command_gets_its_id_back(bridge: Client) -> None:
+    async with bridge.connect("custom") as listener:
+        assert (await listener.ask({"action": "explode", "id": "mine"}))["id"] == "mine"
+        assert (await listener.ask({"action": "subscribe", "id": 3}))["id"] == 3
+        answer = await listener.ask({"action": "unsubscribe", "subscriptions": ["global"], "id": "x"})
+        assert answer["id"] == "x"
+
+
+async def test_a_binary_message_is_refused_and_the_connection_lives(bridge: Client, witness: Witness) -> None:
+    async with bridge.connect("custom") as listener:
+        error = await listener.ask(b'{"action":"ping"}')
+        assert error["code"] == "binary_unsupported"
+        assert await listener.nothing_more()
+
+
+async def test_a_message_of_10_mb_ends_its_connection_with_1009(bridge: Client, witness: Witness) -> None:
+    async with bridge.connect("custom") as listener:
+        with suppress(ConnectionClosed):
+            await listener.socket.send("x" * 10_000_000)
+        await listener.socket.wait_closed()
+        assert listener.socket.close_code == 1009
+        assert await _closed_codes(bridge) == {"1009": 1.0}
+
+
+async def test_a_fragmented_message_that_grows_too_large_ends_with_1009(
+    bridge: Client, witness: Witness
+) -> None:
+    async with raw_client(bridge, "custom") as client:
+        part = b"x" * 30_000
+        await client.send(frame(part, TEXT, fin=False))
+        await client.send(frame(part, 0, fin=False))
+        await client.send(frame(part, 0, fin=False))
+        assert (await client.closing())[0] == 1009
+
+
+async def test_too_many_refused_messages_end_the_connection_with_4500(
+    start_bridge: StartBridge, publisher: EventPublisher, new_id: str
+) -> None:
+    async with (
+        start_bridge(max_errors=3) as bridge,
+        bridge.connect(f"executions/{new_id}") as listener,
+        bridge.connect("custom") as bad,
+    ):
+        for _ in range(3):
+            assert (await bad.ask("no json"))["code"] == "invalid_json"
+        await bad.socket.send("no json")
+        assert (await bad.message())["code"] == "invalid_json"
+        await bad.socket.wait_closed()
+        assert (bad.socket.close_code, bad.socket.close_reason) == (4500, "too many refused messages")
+        assert await Witness(listener, publisher, new_id).is_unharmed()
+
+
+async def test_of_many_bad_messages_at_once_none_is_answered_after_the_last_error(
+    start_bridge: StartBridge,
+) -> None:
+    async with start_bridge(max_errors=3) as bridge, raw_client(bridge, "custom") as client:
+        await client.send(frame("no json") * 50 + frame(struct.pack(">H", 1000), CLOSE))
+        answers = [(await client.message())["code"] for _ in range(4)]
+        assert answers == ["invalid_json"] * 4
+        assert (await client.closing())[0] == 4500
+        assert await client.ends() in {"eof", "reset"}
+        assert await _closed_codes(bridge) == {"4500": 1.0}
+
+
+async def test_pings_are_answered_and_pongs_and_fragments_understood(
+    bridge: Client, witness: Witness
+) -> None:
+    async with raw_client(bridge, "custom") as client:
+        await client.send(frame(b"hello", PING))
+        assert await client.frame() == (PONG, b"hello")
+        await client.send(frame(b"unasked", PONG))
+        await client.send(frame('{"action":', TEXT, fin=False) + frame(b"", PING))
+        assert await client.frame() == (PONG, b"")
+        await client.send(frame('"ping"}', 0))
+        assert (await client.message())["type"] == "pong"
+
+
+@pytest.mark.parametrize(("code", "counted"), [(1000, "1000"), (1001, "1001"), (4321, "other")])
+async def test_a_close_frame_is_answered_and_ends_the_connection(
+    bridge: Client, witness: Witness, code: int, counted: str
+) -> None:
+    async with raw_client(bridge, "custom") as client:
+        await client.send(frame(struct.pack(">H", code) + b"bye", CLOSE))
+        opcode, _ = await client.frame()
+        assert opcode == CLOSE
+        assert await client.ends() == "eof"
+        assert await _closed_codes(bridge) == {counted: 1.0}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(b"\xff\xfe", TEXT),
+        frame(b"x", 0x3),
+        frame(b"", CLOSE, fin=False),
+        frame(b"x", CLOSE),
+        frame(b"x" * 126, PING),
+        frame('{"action":"ping"}', 0),
+        b"\xf1" + frame("x")[1:],
+    ],
+    ids=["no UTF-8", "opcode 3", "cut close", "short close", "long ping", "no first part", "reserved bits"],
+)
+async def test_a_breach_of_the_protocol_ends_its_connection(
+    bridge: Client, witness: Witness, data: bytes
+) -> None:
+    async with raw_client(bridge, "custom") as client:
+        await client.send(data)
+        code, _ = await client.closing()
+        assert code in {1002, 1007}
+        assert await client.ends() in {"eof", "reset"}
+        assert await _closed_codes(bridge) == {str(code): 1.0}
+
+
+async def test_a_client_that_goes_in_the_middle_of_a_frame_leaves_nothing_behind(
+    bridge: Client, witness: Witness
+) -> None:
+    async with raw_client(bridge, "custom") as client:
+        await client.send(frame('{"action":"ping"}')[:9])
+    await _has_connections(bridge, 1)
+
+
+async def test_a_client_that_goes_with_a_reset_leaves_nothing_behind(
+    bridge: Client, witness: Witness
+) -> None:
+    async with raw_client(bridge, "global") as client:
+        _reset_on_close(client.socket)
+    await _has_connections(bridge, 1)
+
+
+async def test_a_client_that_has_said_all_but_still_reads_is_let_go(bridge: Client, witness: Witness) -> None:
+    async with raw_client(bridge, "global") as client:
+        client.socket.shutdown(1)
+        assert await client.ends() == "eof"
+    await _has_connections(bridge, 1)
+
+
+async def test_a_thousand_pings_of_a_client_that_reads_nothing_wait_for_it(
+    bridge: Client, witness: Witness
+) -> None:
+    async with raw_client(bridge, "custom", receive_buffer=4096) as client:
+        flood = frame(json.dumps({"action": "list"})) * 20_000
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(client.send(flood))
+            assert await witness.is_unharmed()
+            for _ in range(20_000):
+                assert (await client.message())["type"] == "listed"
+            await sending
+
+
+async def test_on_uvloop_too_every_kind_of_end_is_one_without_a_fault(nats_url: str) -> None:
+    pytest.importorskip("uvloop")
+    async with bridge_process(nats_url=nats_url, max_errors=3) as process:
+        bridge = process.client
+        async with bridge.connect("custom") as large:
+            with suppress(ConnectionClosed):
+                await large.socket.send("x" * 10_000_000)
+            await large.socket.wait_closed()
+            assert large.socket.close_code == 1009
+        async with raw_client(bridge, "custom") as bad:
+            await bad.send(frame("no json") * 50)
+            assert (await bad.closing())[0] == 4500
+        async with raw_client(bridge, "global") as breach:
+            await breach.send(frame(b"x", 0x3))
+            assert (await breach.closing())[0] == 1002
+        async with raw_client(bridge, "global") as polite:
+            await polite.send(frame(b"\x03\xe8", CLOSE))
+            assert await polite.ends() == "eof"
+        async with raw_client(bridge, "global") as rude:
+            _reset_on_close(rude.socket)
+        async with raw_client(bridge, "global") as cut:
+            await cut.send(frame("{}")[:3])
+        await _has_connections(bridge, 0)
+
+
+def _reset_on_close(socket: Any) -> None:
+    socket.setsockopt(1, 13, struct.pack("ii", 1, 0))
+
+
+async def _has_connections(bridge: Client, count: int) -> None:
+    async def look() -> bool:
+        _, body = await bridge.get(f"{PREFIX}/connections")
+        return bool(body["data"]["active_connections"] == count)
+
+    await soon(look)
+
+
+async def _closed_codes(bridge: Client) -> Json:
+    """Connections closed, by code, once there are any."""
+
+    async def look() -> Json | None:
+        _, text = await bridge.get("/metrics")
+        lines = [
+            line for line in text.splitlines() if line.startswith("crew_bridge_connections_closed_total")
+        ]
+        return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+
+    return await soon(look)

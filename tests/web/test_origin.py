@@ -1,0 +1,71 @@
+"""Which pages may connect."""
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from bridge.web.origin import is_allowed
+from tests.client import PREFIX
+from tests.conftest import Client, StartBridge
+
+_LISTED = ("https://console.example.com",)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        (None, "bridge.example.com"),
+        ("https://bridge.example.com", "bridge.example.com"),
+        ("http://bridge.example.com:8000", "bridge.example.com:8000"),
+        ("https://console.example.com", "bridge.example.com"),
+        ("http://localhost:5173", "127.0.0.1:8000"),
+        ("http://127.0.0.1:5173", "localhost:8000"),
+        ("http://[::1]:5173", "[::1]:8000"),
+    ],
+)
+def test_own_listed_and_loopback_pages_may_connect(origin: str | None, host: str) -> None:
+    assert is_allowed(origin, host, _LISTED)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://evil.example.com", "bridge.example.com"),
+        ("https://console.example.com.evil.example.com", "bridge.example.com"),
+        ("http://console.example.com", "bridge.example.com"),
+        ("https://bridge.example.com:444", "bridge.example.com"),
+        ("http://localhost:5173", "bridge.example.com"),
+        ("https://evil.example.com", "localhost:8000"),
+        ("http://localhost.evil.example.com", "localhost:8000"),
+        ("http://user@evil.example.com", "evil.example.com"),
+        ("null", "localhost:8000"),
+        ("", "localhost:8000"),
+        ("http://[", "localhost:8000"),
+        ("http://localhost:5173", "["),
+    ],
+)
+def test_other_pages_may_not_connect(origin: str, host: str) -> None:
+    assert not is_allowed(origin, host, _LISTED)
+
+
+def test_a_star_lets_every_page_connect() -> None:
+    assert is_allowed("https://evil.example.com", "bridge.example.com", ("*",))
+
+
+def _address(bridge: Client) -> str:
+    return f"{bridge.url.replace('http', 'ws', 1)}{PREFIX}/ws/global"
+
+
+async def test_a_foreign_page_is_refused_before_the_handshake(bridge: Client) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(_address(bridge), origin="https://evil.example.com")  # type: ignore[arg-type]  # a NewType
+    assert refused.value.response.status_code == 403
+    assert b'"origin_refused"' in refused.value.response.body
+
+
+async def test_a_page_that_the_operator_lists_connects(start_bridge: StartBridge) -> None:
+    async with (
+        start_bridge(allowed_origins=_LISTED) as bridge,
+        connect(_address(bridge), origin=_LISTED[0]) as socket,  # type: ignore[arg-type]  # a NewType
+    ):
+        assert "connection.established" in str(await socket.recv())

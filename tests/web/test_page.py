@@ -1,0 +1,130 @@
+"""The page at ``/``, in a real browser."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from email.message import Message
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from bridge.crew import EventPublisher
+from contracts import create_task_event
+from tests.conftest import Client, StartBridge
+from tests.tools import needed
+from tests.waiting import soon
+
+_CHROMIUM = "/usr/bin/chromium"
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium."""
+    path = needed(_CHROMIUM)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=_QUIET)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page; afterwards it must not have had a fault."""
+    page = await browser.new_page(viewport={"width": 1100, "height": 420})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(error.message))
+    yield page
+    assert faults == []
+
+
+async def _publish(publisher: EventPublisher, execution_id: str, *results: str) -> None:
+    for result in results:
+        event = create_task_event("t1", "completed", execution_id=execution_id, result=result)
+        await publisher.publish(event)
+
+
+async def _shown(page: Page) -> list[str]:
+    """The last column, oldest first."""
+    return (await page.locator("#events td:last-child").all_text_contents())[::-1]
+
+
+async def _shows(page: Page, results: list[str]) -> None:
+    """Wait for as many rows, and compare."""
+
+    async def look() -> bool:
+        return len(await _shown(page)) >= len(results)
+
+    await soon(look)
+    assert await _shown(page) == [f'{{"result":"{result}"}}' for result in results]
+
+
+async def test_the_page_is_served_with_a_policy(bridge: Client) -> None:
+    headers, text = await asyncio.to_thread(_fetch, bridge.url + "/")
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "{{prefix}}" not in text
+
+
+def _fetch(url: str) -> tuple[Message, str]:
+    with urlopen(url) as answer:  # noqa: S310 - our own bridge
+        return answer.headers, answer.read().decode()
+
+
+async def test_live_events_appear_and_after_a_restart_of_the_bridge_each_is_shown_once_in_order(
+    start_bridge: StartBridge, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    async with start_bridge() as bridge:
+        await page.goto(bridge.url)
+        await page.locator("#state.live").wait_for()
+        await _publish(publisher, new_id, "r1", "r2", "r3")
+        await _shows(page, ["r1", "r2", "r3"])
+
+    await page.get_by_text("reconnecting").wait_for()
+    await _publish(publisher, new_id, "r4", "r5")
+
+    async with start_bridge(port=urlsplit(bridge.url).port):
+        await page.locator("#state.live").wait_for()
+        await _publish(publisher, new_id, "r6")
+        await _shows(page, [f"r{number}" for number in range(1, 7)])
+        await _save(page)
+
+
+async def test_markup_in_an_event_is_shown_as_text(
+    bridge: Client, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    await page.goto(bridge.url)
+    await page.locator("#state.live").wait_for()
+    await _publish(publisher, new_id, _MARKUP)
+    await page.locator("#events tr").wait_for()
+    (text,) = await _shown(page)
+    assert "<b>bold</b>" in text
+    assert await page.locator("#events img, #events b").count() == 0
+    assert await page.title() == "Crew Bridge"
+
+
+async def test_the_page_watches_what_it_is_told_to(
+    bridge: Client, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    await page.goto(bridge.url)
+    await page.locator("#subscription").fill(f"execution_{new_id}")
+    await page.get_by_role("button", name="Watch").click()
+    await page.locator("#state.live").wait_for()
+    await _publish(publisher, "other", "r0")
+    await _publish(publisher, new_id, "r1")
+    await _shows(page, ["r1"])
+
+    await page.locator("#subscription").fill("no such thing")
+    await page.get_by_role("button", name="Watch").click()
+    await page.get_by_text("is neither an alias nor a pattern").wait_for()
+
+
+async def _save(page: Page) -> None:
+    """For people to look at."""
+    path = os.environ.get("SCREENSHOT")
+    if path:
+        await page.screenshot(path=path)

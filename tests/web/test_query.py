@@ -1,0 +1,70 @@
+"""What a client may put on its connection's URL."""
+
+import pytest
+from multidict import MultiDict
+
+from bridge.web.query import parse_query
+from contracts.errors import ContractError
+from contracts.filters import EventFilter
+from contracts.types import EventPriority
+
+
+def test_without_parameters_a_connection_is_live_and_unfiltered() -> None:
+    query = parse_query(MultiDict())
+    assert (query.since, query.epoch, query.batch, query.client_id) == (None, None, False, None)
+    assert query.filter == EventFilter()
+
+
+def test_every_parameter_is_read() -> None:
+    query = parse_query(
+        MultiDict(
+            since="812",
+            epoch="e1",
+            types="task.completed,llm.*",
+            min_priority="high",
+            batch="1",
+            client_id="c-1",
+        )
+    )
+    assert (query.since, query.epoch, query.batch, query.client_id) == (812, "e1", True, "c-1")
+    types = frozenset({"task.completed", "llm.*"})
+    assert query.filter == EventFilter(types=types, min_priority=EventPriority.HIGH)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("true", True), ("0", False), ("false", False)])
+def test_batch_is_a_yes_or_no(text: str, value: bool) -> None:
+    assert parse_query(MultiDict(batch=text)).batch is value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", ""),
+        ("since", "x"),
+        ("since", "-1"),
+        ("since", "1.5"),
+        ("epoch", ""),
+        ("epoch", "e" * 65),
+        ("types", ""),
+        ("types", "task.completed,"),
+        ("types", "no.such"),
+        ("min_priority", "HIGH"),
+        ("batch", ""),
+        ("batch", "2"),
+        ("client_id", ""),
+        ("client_id", "_"),
+        ("client_id", "a b"),
+        ("client_id", "x" * 129),
+        ("colour", "red"),
+    ],
+)
+def test_a_bad_parameter_is_named_and_its_value_is_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        parse_query(MultiDict({name: value}))
+    assert caught.value.field == name
+    assert len(value) < 3 or value not in caught.value.reason
+
+
+def test_a_repeated_parameter_is_refused() -> None:
+    with pytest.raises(ContractError, match="since: is given more than once"):
+        parse_query(MultiDict([("since", "1"), ("since", "1")]))
