@@ -16,16 +16,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge import logs
-from bridge.config import FILE_VARIABLE, Settings, UnknownVariableError, load
+from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableError, load, nats_servers
 from bridge.crew import EventPublisher
 from bridge.demo import play
 from bridge.embedded import EmbeddedServerError
-from bridge.service import EMBEDDED, Running, open_families, running
+from bridge.service import Running, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
 
 _USAGE = 2
 _LOCAL_NATS = "nats://127.0.0.1:4222"
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens everywhere is reached here
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,11 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments.command(settings, arguments))
     except UnknownVariableError as error:
         return _say(str(error), _USAGE)
-    except TOMLDecodeError as error:
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
         return _say(f"the file that {FILE_VARIABLE} names is not TOML: {error}", _USAGE)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return _say(f"bad setting BRIDGE_{str(first['loc'][0]).upper()}: {first['msg']}", _USAGE)
+        reason = first["msg"].removeprefix("Value error, ")
+        return _say(f"bad setting BRIDGE_{str(first['loc'][0]).upper()}: {reason}", _USAGE)
     except ContractError as error:
         return _say(f"not a valid event: {error}", _USAGE)
     except BrokenPipeError:
@@ -129,10 +131,32 @@ async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
 async def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
     """Show events as they come, in a line each, also to a pipe."""
     open_families(settings)
-    url = arguments.url or f"http://{settings.host}:{settings.port}"
+    url = arguments.url or _address(settings.host, settings.port)
+    if "://" not in url:
+        url = f"http://{url}"
     out = partial(print, flush=True)
     await tail(url + settings.prefix, arguments.subscription or ["global"], since=arguments.since, out=out)
     return 0
+
+
+def _address(host: str, port: int) -> str:
+    """Where this machine reaches a bridge that is set up like that."""
+    host = _HERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _servers(text: str) -> str:
+    try:
+        return nats_servers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if (seconds := float(text)) > 0:
+            return seconds
+    raise argparse.ArgumentTypeError("must be a number of seconds above 0")
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -165,9 +189,11 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     for name in ("execution", "crew", "task", "agent"):
         parser.add_argument(f"--{name}-id", help=f"the {name}'s id")
     parser.add_argument("--data", type=_json_object, default={}, help="the payload, a JSON object")
-    parser.add_argument("--nats", help=f"the server (default: BRIDGE_NATS_URL, or {_LOCAL_NATS})")
     parser.add_argument(
-        "--timeout", type=float, default=5.0, help="seconds to wait for the stream (default: 5)"
+        "--nats", type=_servers, help=f"the server (default: BRIDGE_NATS_URL, or {_LOCAL_NATS})"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=5.0, help="seconds to wait for the stream (default: 5)"
     )
 
 

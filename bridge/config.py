@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,11 +18,30 @@ PREFIX = "BRIDGE_"
 FILE_VARIABLE = "BRIDGE_CONFIG"
 """Names the TOML file; its keys are the fields below. A variable wins over the file."""
 
+EMBEDDED: Final = "embedded"
+_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
+
 Names = Annotated[tuple[str, ...], NoDecode]
 """In a variable: separated by commas."""
 Family = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
+
+
+def nats_servers(urls: str) -> str:
+    """``urls`` as they are; `ValueError`, without a quote, where the NATS client could not use one."""
+    if urls != EMBEDDED and not all(map(_is_server, urls.split(","))):
+        raise ValueError("must name servers like nats://host:4222, separated by commas")
+    return urls
+
+
+def _is_server(url: str) -> bool:
+    url = url.strip()
+    try:
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 class UnknownVariableError(ValueError):
@@ -33,7 +53,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", case_sensitive=False)
 
-    nats_url: str = "embedded"
+    nats_url: Annotated[str, AfterValidator(nats_servers)] = EMBEDDED
     """``embedded`` starts a nats-server of its own; otherwise one or several URLs, separated by commas."""
     data_dir: Path = Path(".crew-bridge")
     """Where the embedded nats-server keeps the stream."""

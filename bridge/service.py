@@ -10,7 +10,7 @@ from typing import Final
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
 from bridge.broker.stream import StreamSettings
-from bridge.config import Settings
+from bridge.config import EMBEDDED, Settings
 from bridge.core.connection import Connection
 from bridge.core.hub import Hub
 from bridge.core.log import Log
@@ -23,7 +23,6 @@ from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from contracts.catalog import families, open_family
 
-EMBEDDED: Final = "embedded"
 _POLL_SECONDS: Final = 0.005
 
 

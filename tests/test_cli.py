@@ -32,6 +32,9 @@ def test_it_tells_its_version() -> None:
         (("publish", "task.completed", "--data", "[1]"), "must be a JSON object"),
         (("publish", "task.completed", "--data", "{"), "must be a JSON object"),
         (("publish", "task.danced"), "not a valid event"),
+        (("publish", "task.completed", "--nats", "nats://host:port"), "must name servers like nats://"),
+        (("publish", "task.completed", "--timeout", "0"), "must be a number of seconds"),
+        (("publish", "task.completed", "--timeout", "soon"), "must be a number of seconds"),
         (("publish", "task.failed", "--data", '{"error": 7}'), "not a valid event: data.error"),
         (("publish", "task.completed", "--execution-id", "a b"), "not a valid event: execution_id"),
     ],
@@ -46,8 +49,10 @@ def test_bad_arguments_are_named(arguments: tuple[str, ...], words: str) -> None
 
 def test_a_bad_or_unknown_setting_is_named() -> None:
     unknown, bad = run("serve", prot=1), run("serve", port=70000)
+    no_server = run("serve", nats_url="nats://host:port")
 
-    assert (unknown.returncode, bad.returncode) == (2, 2)
+    assert (unknown.returncode, bad.returncode, no_server.returncode) == (2, 2, 2)
+    assert no_server.stderr.startswith("crew-bridge: bad setting BRIDGE_NATS_URL: must name servers")
     assert unknown.stderr == "crew-bridge: unknown setting: BRIDGE_PROT\n"
     assert bad.stderr.startswith("crew-bridge: bad setting BRIDGE_PORT: ")
 
@@ -59,9 +64,10 @@ def test_a_family_that_cannot_be_one_is_a_bad_setting() -> None:
     assert done.stderr.startswith("crew-bridge: bad setting BRIDGE_EXTRA_FAMILIES: ")
 
 
-def test_a_file_of_settings_that_is_not_toml_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"port = \n", b"\xff\xfe"])
+def test_a_file_of_settings_that_is_not_toml_is_one_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "bridge.toml"
-    file.write_text("port = \n")
+    file.write_bytes(content)
     done = run("serve", config=file)
 
     assert done.returncode == 2
@@ -116,7 +122,7 @@ def test_ctrl_c_ends_the_demo_which_shows_valid_events_on_the_way(tmp_path: Path
 
 def test_what_a_bridge_will_not_show_ends_the_tail(tmp_path: Path, nats_url: str) -> None:
     with process(tmp_path, "serve", port=0, nats_url=nats_url) as serving:
-        done = run("tail", "a.b.c", "--url", serving.bridge().url)
+        done = run("tail", "a.b.c", "--url", serving.bridge().url.removeprefix("http://"))
 
     assert done.returncode == 1
     assert done.stderr.startswith("crew-bridge: refused: ")
@@ -127,6 +133,13 @@ async def test_an_address_without_a_bridge_ends_the_tail(bridge: Client) -> None
 
     assert done.returncode == 1
     assert "answers 404: is it a bridge" in done.stderr
+
+
+def test_what_is_no_address_ends_the_tail() -> None:
+    done = run("tail", "--url", "ftp://127.0.0.1")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("crew-bridge: ftp://127.0.0.1/api/v1/websocket is no address of a bridge")
 
 
 def test_a_family_of_ones_own_is_published_and_shown_line_by_line_until_the_reader_has_enough(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bridge.config import Settings, UnknownVariableError, load
+from bridge.config import Settings, UnknownVariableError, load, nats_servers
 
 
 def test_the_defaults_listen_on_loopback_and_bring_a_server_of_their_own() -> None:
@@ -77,6 +77,11 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     [
         ("PORT", "70000"),
         ("PORT", "http"),
+        ("NATS_URL", ""),
+        ("NATS_URL", "nats://"),
+        ("NATS_URL", "nats.example:client"),
+        ("NATS_URL", "http://127.0.0.1:4222"),
+        ("NATS_URL", "nats://a:4222,nats://b:70000"),
         ("PREFIX", "api/"),
         ("STREAM_NAME", "CREW.EVENTS"),
         ("STREAM_STORAGE", "tape"),
@@ -94,6 +99,29 @@ def test_a_bad_value_is_refused_with_its_field(
     with pytest.raises(ValidationError) as refused:
         load()
     assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "embedded",
+        "nats.example",
+        "127.0.0.1:4222",
+        "nats://user:p%40ss@[::1]:4222, tls://nats.example",
+        "wss://nats.example/path",
+    ],
+)
+def test_what_the_nats_client_takes_is_taken(urls: str) -> None:
+    assert nats_servers(urls) == urls
+
+
+def test_a_url_that_is_refused_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_NATS_URL", "natz://bob:hunter2@nats.example")
+
+    with pytest.raises(ValidationError) as refused:
+        load()
+    (error,) = refused.value.errors(include_input=False)
+    assert "hunter2" not in error["msg"]
 
 
 def test_a_family_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

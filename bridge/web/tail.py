@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import ClientError, ClientSession, WSMsgType, WSServerHandshakeError
+from aiohttp import (
+    ClientError,
+    ClientSession,
+    InvalidURL,
+    NonHttpUrlClientError,
+    WSMsgType,
+    WSServerHandshakeError,
+)
 
 from contracts import WebSocketEvent, parse_server_message
 from contracts.messages import Error, Gap, Message
@@ -52,6 +59,8 @@ async def tail(
                         f"{url} answers {error.status}: is it a bridge, with this prefix?"
                     ) from None
                 out(f"-- the bridge answers {error.status}; trying again in {pause:g} s")
+            except (InvalidURL, NonHttpUrlClientError):
+                raise TailRefusedError(f"{url} is no address of a bridge") from None
             except ClientError as error:
                 out(f"-- {error}; trying again in {pause:g} s")
             await asyncio.sleep(pause)
