@@ -89,8 +89,12 @@ class Settings(BaseSettings):
     """A larger message of a client ends its connection (close code 1009)."""
     max_errors: Annotated[int, Field(gt=0)] = 20
     """So many refused messages end a connection."""
+    max_connections: Annotated[int, Field(gt=0)] = 20_000
+    """Browsers at once; fewer where the operating system grants fewer files."""
+    max_connections_per_second: Annotated[float, Field(gt=0)] = 500.0
+    """New browsers a second; who comes too fast is told when to come again."""
     drain_seconds: Positive = 5.0
-    """How long a stopping bridge waits for its clients."""
+    """A stopping bridge sends its clients away within this time, one after the other."""
     feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 5.0
     """How often NATS says that the feed is alive; silence for twice as long restarts it."""
 

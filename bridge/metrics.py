@@ -65,6 +65,7 @@ class BridgeCollector(Collector):
         yield _gauge("connections_reading", "Connections that read on in the log", self._hub.readers)
         yield _gauge("groups", "Different views of live connections", len(router))
         yield _counters("connections_opened", "Connections opened", "endpoint", counters.opened)
+        yield _counters("connections_refused", "Clients not let in", "code", counters.refused)
         yield _counters("connections_closed", "Connections closed", "code", _known(counters.closed))
         yield _counters(
             "recoveries", "Cursors that clients came with, by outcome", "reason", counters.recoveries

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
 
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
@@ -16,14 +15,13 @@ from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.core.pump import Pump
 from bridge.embedded import embedded_server
+from bridge.files import with_files_for
 from bridge.intake import Intake
 from bridge.metrics import registry_of
 from bridge.web.app import create_app
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from contracts.catalog import families, open_family
-
-_POLL_SECONDS: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,8 @@ class Bridge:
             await self.feed.run(client)
 
     async def send_away(self) -> None:
-        """Let every client have what is due, then end all connections."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.drain_seconds / 2):
-                while self.pump.is_running:  # noqa: ASYNC110 - it rests by timers, there is nothing to await
-                    await asyncio.sleep(_POLL_SECONDS)
-        await self.shore.send_away(self._settings.drain_seconds / 2)
+        """Let nobody in any more, and everybody go."""
+        await self.shore.send_away(self._settings.drain_seconds)
 
     def _flush(self) -> Iterator[None]:
         """A fault in here would leave connections without events and nobody the wiser: it ends the bridge."""
@@ -100,8 +94,8 @@ class Bridge:
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """A bridge, from its start to its end.
 
-    Stops in the opposite order: not ready any more, intake ends, clients get what is due and are sent away,
-    the server closes, NATS last.
+    Stops in the opposite order: not ready any more, clients are sent away one after the other while events
+    still come, intake ends, the server closes, NATS last.
     """
     open_families(settings)
     async with AsyncExitStack() as stack:
@@ -112,9 +106,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             )
         bridge = Bridge(settings)
         url = await stack.enter_async_context(listening(bridge.app, settings.host, settings.port))
-        stack.push_async_callback(bridge.send_away)
         await stack.enter_async_context(_feeding(bridge, nats_url))
-        stack.enter_context(_draining_first(bridge.shore))
+        stack.push_async_callback(bridge.send_away)
         yield Running(url, nats_url)
 
 
@@ -122,14 +115,6 @@ def open_families(settings: Settings) -> None:
     """Let the operator's own families pass, in this process."""
     for family in settings.extra_families:
         open_family(family)
-
-
-@contextmanager
-def _draining_first(shore: Shore) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        shore.is_draining = True
 
 
 @asynccontextmanager
@@ -156,6 +141,8 @@ def _limits(settings: Settings) -> Limits:
         heartbeat_seconds=settings.heartbeat_seconds,
         stale_seconds=settings.stale_seconds,
         allowed_origins=settings.allowed_origins,
+        max_connections=with_files_for(settings.max_connections),
+        connections_per_second=settings.max_connections_per_second,
     )
 
 

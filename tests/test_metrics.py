@@ -29,7 +29,7 @@ ALL = {
     "commands", "errors", "connections", "connections_live", "groups", "connections_opened",
     "connections_closed", "recoveries", "gaps", "fell_behind", "stale", "log_head", "log_floor",
     "log_events", "log_bytes", "feed_caught_up", "feed_lag", "feed_resets", "nats_disconnects",
-    "nats_reconnects", "nats_errors", "connections_reading",
+    "nats_reconnects", "nats_errors", "connections_reading", "connections_refused",
 }  # fmt: skip
 Values = dict[str, float]
 

@@ -25,6 +25,8 @@ class Counters:
     """Events and control messages written to sockets."""
     opened: Counter[str] = field(default_factory=Counter)
     """Connections opened, by endpoint."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Clients that were not let in, by code."""
     closed: Counter[int] = field(default_factory=Counter)
     """Connections closed, by close code."""
     commands: Counter[str] = field(default_factory=Counter)

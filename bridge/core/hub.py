@@ -110,6 +110,11 @@ class Hub:
         self.counters.closed[code] += 1
         connection.socket.close(code, reason)
 
+    def send_away(self, connection: Connection, code: int, reason: str) -> None:
+        """Give a live connection what is due, and let go of it."""
+        self._delivery.catch_up(connection)
+        self.close(connection, code, reason)
+
     def flush(self) -> Iterator[None]:
         """Write what is due, one write a step; see `Delivery.flush`."""
         return self._delivery.flush()

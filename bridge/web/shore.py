@@ -6,22 +6,30 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
+from random import random
 from time import monotonic
 from typing import Final
 
 from aiohttp import web
 
+from bridge.core.admission import Admission
 from bridge.core.connection import Connection
+from bridge.core.goodbye import goodbyes
 from bridge.core.hub import Hub
 from bridge.core.socket import CloseCode
 from bridge.core.sweep import Sweep
 from bridge.web.errors import refuse
 from bridge.web.origin import is_allowed
-from bridge.web.session import Session
+from bridge.web.session import GOODBYE_SECONDS, Session
 
 _SWEEP_SECONDS: Final = 1.0
-RETRY_AFTER_MS: Final = 1000
-"""When clients of a bridge that shuts down should come back."""
+_SOON: Final = 1.0
+"""Seconds after which a bridge that starts or stops may be ready, or another one there."""
+_WORDS: Final = {
+    "too_many_connections": "the bridge serves as many clients as it can",
+    "too_fast": "too many clients connect at once",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Limits:
     heartbeat_seconds: float
     stale_seconds: float
     allowed_origins: tuple[str, ...]
+    max_connections: int
+    connections_per_second: float
 
 
 class Shore:
@@ -50,6 +60,7 @@ class Shore:
         self.is_draining = False
         self.last_cleanup: datetime | None = None
         self._started = monotonic()
+        self._admission = Admission(room=limits.max_connections, rate=limits.connections_per_second)
         self._sessions: dict[Connection, Session] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -86,11 +97,15 @@ class Shore:
     def admit(self, request: web.Request) -> None:
         """Refuse a client that must not, or should not now, connect here."""
         if self.is_draining:
-            raise _later("draining", "the bridge is shutting down")
+            raise self._refuse("draining", "the bridge is shutting down", _SOON)
         if not self.probe().get("filled"):
-            raise _later("starting", "the bridge has not read the stream yet")
+            raise self._refuse("starting", "the bridge has not read the stream yet", _SOON)
         if not is_allowed(request.headers.get("Origin"), request.host, self.limits.allowed_origins):
+            self.hub.counters.refused["origin_refused"] += 1
             raise refuse(403, "origin_refused", "pages of this origin may not connect")
+        refusal = self._admission.ask(len(self.hub.connections), monotonic())
+        if refusal is not None:
+            raise self._refuse(refusal.why, _WORDS[refusal.why], refusal.retry_after)
 
     @contextmanager
     def serving(self, connection: Connection, session: Session) -> Iterator[None]:
@@ -112,13 +127,34 @@ class Shore:
             self._tasks.create_task(self._wait_for_room(connection, session))
 
     async def send_away(self, seconds: float) -> None:
-        """Send every client away, to come back when another bridge is there; wait so long for them to go."""
-        reason = json.dumps({"reason": "the bridge is shutting down", "retry_after_ms": RETRY_AFTER_MS})
-        for connection in tuple(self.hub.connections.values()):
-            self.hub.close(connection, CloseCode.GOING_AWAY, reason)
+        """Let nobody in any more, and all go, one after the other; who is still here is served as ever.
+
+        Returns when they are gone, after ``seconds`` at the latest.
+        """
+        self.is_draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                await self._say_goodbyes(max(seconds - GOODBYE_SECONDS, seconds / 2))
                 await self._empty.wait()
+
+    async def _say_goodbyes(self, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        leaving = tuple(self.hub.connections.values())
+        rate = self.limits.connections_per_second
+        turns = goodbyes(len(leaving), seconds=seconds, rate=rate, random=random)
+        for connection, turn in zip(leaving, turns, strict=True):
+            await asyncio.sleep(began + turn.at - clock())
+            self._say_goodbye(connection, turn.retry_after)
+
+    def _say_goodbye(self, connection: Connection, retry_after: float) -> None:
+        retry = {"reason": "the bridge is shutting down", "retry_after_ms": round(retry_after * 1000)}
+        self.hub.send_away(connection, CloseCode.GOING_AWAY, json.dumps(retry))
+
+    def _refuse(self, code: str, reason: str, seconds: float) -> web.HTTPException:
+        """Come again in so many seconds."""
+        self.hub.counters.refused[code] += 1
+        return refuse(503, code, reason, Retry_After=str(ceil(seconds)))
 
     async def _wait_for_room(self, connection: Connection, session: Session) -> None:
         await session.drained()
@@ -132,10 +168,6 @@ class Shore:
             await asyncio.sleep(_SWEEP_SECONDS)
             if self._sweep.run(clock()):
                 self.last_cleanup = datetime.now(UTC)
-
-
-def _later(code: str, reason: str) -> web.HTTPException:
-    return refuse(503, code, reason, Retry_After=str(RETRY_AFTER_MS // 1000))
 
 
 SHORE: Final = web.AppKey("SHORE", Shore)
