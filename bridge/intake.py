@@ -1,5 +1,7 @@
 """From the feed to the hub: what the stream holds becomes entries of the log."""
 
+from collections.abc import Callable
+
 import structlog
 
 from bridge.core.entry import Entry
@@ -15,10 +17,14 @@ _FIELDS = {*WebSocketEvent.model_fields, "subject"}
 
 
 class Intake:
-    """The feed's sink. Never raises: a message that is no event is counted and passed over."""
+    """The feed's sink. Never raises: a message that is no event is counted and passed over.
 
-    def __init__(self, hub: Hub) -> None:
+    ``count`` is told of every event.
+    """
+
+    def __init__(self, hub: Hub, count: Callable[[WebSocketEvent], None]) -> None:
         self._hub = hub
+        self._count = count
 
     def begin(self, epoch: str, floor: int) -> None:
         """A stream, at the start or made anew."""
@@ -27,7 +33,9 @@ class Intake:
     def message(self, message: StoredMessage) -> None:
         """One message of the stream."""
         try:
-            entry = Entry.of_event(decode(message, self._hub.log.epoch), message.seq)
+            decoded = decode(message, self._hub.log.epoch)
+            entry = Entry.of_event(decoded, message.seq)
+            self._count(decoded.event)
         except ContractError as error:
             field = _closed(error.field)
             self._hub.reject(message.seq, field)

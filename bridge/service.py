@@ -4,24 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, time_ns
 
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
 from bridge.broker.stream import StreamSettings
+from bridge.census import Census
 from bridge.config import EMBEDDED, Settings
 from bridge.core.connection import Connection
+from bridge.core.histogram import Histogram
 from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.core.pump import Pump
+from bridge.delay import DELAY_MICROSECONDS, watch_delay
 from bridge.embedded import embedded_server
 from bridge.files import with_files_for
 from bridge.intake import Intake
-from bridge.metrics import registry_of
+from bridge.metrics import Sources, registry_of
 from bridge.web.app import create_app
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from contracts.catalog import families, open_family
+from contracts.events import WebSocketEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +57,21 @@ class Bridge:
             buffer_limit=settings.buffer_bytes,
             wake=self.pump.wake,
             full=self._on_full,
+            now=time_ns,
         )
+        self.census = Census()
+        self.loop_delay = Histogram(DELAY_MICROSECONDS)
         self.nats = ConnectionEvents()
         self.feed = Feed(
             self.nats,
             _stream(settings),
-            Intake(self.hub),
+            Intake(self.hub, self._count),
             ring_bytes=settings.ring_bytes,
             heartbeat_seconds=settings.feed_heartbeat_seconds,
         )
         self.shore = Shore(self.hub, _limits(settings), self._probe)
-        self.app = create_app(self.shore, registry_of(self.hub, self.feed, self.nats), settings.prefix)
+        sources = Sources(self.hub, self.feed, self.nats, self.census, self.loop_delay)
+        self.app = create_app(self.shore, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
@@ -81,6 +89,11 @@ class Bridge:
         except Exception as error:
             if not self.failure.done():
                 self.failure.set_exception(error)
+
+    def _count(self, event: WebSocketEvent) -> None:
+        """What fills the ring at the start happened before."""
+        if self.feed.is_filled:
+            self.census.count(event)
 
     def _on_full(self, connection: Connection) -> None:
         self.shore.on_full(connection)
@@ -120,13 +133,16 @@ def open_families(settings: Settings) -> None:
 @asynccontextmanager
 async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        feeding = tasks.create_task(bridge.feed_for_ever(nats_url))
-        watching = tasks.create_task(_raise_when_failed(bridge))
+        working = [
+            tasks.create_task(bridge.feed_for_ever(nats_url)),
+            tasks.create_task(watch_delay(bridge.loop_delay)),
+            tasks.create_task(_raise_when_failed(bridge)),
+        ]
         try:
             yield
         finally:
-            feeding.cancel()
-            watching.cancel()
+            for task in working:
+                task.cancel()
 
 
 async def _raise_when_failed(bridge: Bridge) -> None:

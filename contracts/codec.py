@@ -41,6 +41,8 @@ class Decoded(NamedTuple):
     """Canonical, also where the message was published on a bare subject."""
     wire: bytes
     """JSON text, UTF-8, beginning with ``{"seq":``."""
+    stored_ns: int
+    """When the stream stored it, in nanoseconds since 1970."""
 
 
 def decode(message: StoredMessage, epoch: str) -> Decoded:
@@ -57,7 +59,8 @@ def decode(message: StoredMessage, epoch: str) -> Decoded:
     filled = _absent_fields(event, message, scope, epoch)
     if filled:
         event = event.model_copy(update=filled)
-    return Decoded(event, scope or event.subject, _splice(body, {"seq": message.seq} | filled))
+    wire = _splice(body, {"seq": message.seq} | filled)
+    return Decoded(event, scope or event.subject, wire, message.stored_ns)
 
 
 def _read(payload: bytes, event_type: str) -> tuple[WebSocketEvent, bytes]:

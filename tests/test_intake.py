@@ -15,12 +15,12 @@ NOW = 1_700_000_000_000_000_000
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub(Log(1_000_000), buffer_limit=1_000, wake=lambda: None, full=lambda _: None)
+    return Hub(Log(1_000_000), buffer_limit=1_000, wake=lambda: None, full=lambda _: None, now=lambda: 0)
 
 
 @pytest.fixture
 def intake(hub: Hub) -> Intake:
-    intake = Intake(hub)
+    intake = Intake(hub, count=lambda _: None)
     intake.begin("5f", 10)
     return intake
 

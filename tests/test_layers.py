@@ -13,7 +13,7 @@ SEEN = {
     "bridge.service": SHORES,
     "bridge.cli": ("bridge.web", "bridge.crew"),
     "bridge.demo": ("bridge.crew",),
-    "bridge.metrics": ("bridge.broker",),
+    "bridge.metrics.sources": ("bridge.broker",),
 }
 """The shores that a module above them sees: all of them only where they are put together."""
 LOADED_LATE = {"bridge.crew.bus", "bridge.crew.listener"}

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.crew import EventPublisher
-from contracts import create_agent_event, create_task_event
+from contracts import create_agent_event, create_event, create_execution_event, create_task_event
 from tests.client import Client
 from tests.conftest import StartBridge
 from tests.nats_server import NatsServer
@@ -25,12 +25,18 @@ from tests.waiting import eventually, soon
 
 ROOT = Path(__file__).parents[1]
 ALL = {
-    "info", "events_in", "events_rejected", "events_delivered", "delivered_bytes", "writes", "messages_sent",
-    "commands", "errors", "connections", "connections_live", "groups", "connections_opened",
-    "connections_closed", "recoveries", "gaps", "fell_behind", "stale", "log_head", "log_floor",
-    "log_events", "log_bytes", "feed_caught_up", "feed_lag", "feed_resets", "nats_disconnects",
-    "nats_reconnects", "nats_errors", "connections_reading", "connections_refused",
-}  # fmt: skip
+    "info",
+    *("events_in", "events_rejected", "events_delivered", "delivered_bytes", "writes", "messages_sent"),
+    *("commands", "errors"),
+    *("flush_events", "event_age_seconds", "loop_delay_seconds"),
+    *("connections", "cursors", "groups"),
+    *("connections_opened", "connections_closed", "connections_refused", "fell_behind", "stale"),
+    *("recoveries", "gaps"),
+    *("log_head", "log_floor", "log_events", "log_bytes", "log_limit_bytes", "log_age_seconds"),
+    *("feed_caught_up", "feed_lag", "feed_lag_seconds", "feed_resets"),
+    *("nats_connected", "nats_disconnects", "nats_reconnects", "nats_errors"),
+    *("crew_events", "crew_tokens", "crew_duration_seconds"),
+}
 Values = dict[str, float]
 
 
@@ -98,13 +104,15 @@ async def test_the_numbers_are_those_of_the_traffic(quiet_bridge: Client, new_id
     assert sum(value for name, value in values.items() if name.startswith("errors_total.")) == 1
     assert values["connections.global"] == 2
     assert values["connections.executions"] == 1
-    assert values["connections_live"] == 3
+    assert (values["cursors.live"], values["cursors.catching_up"], values["cursors.waiting"]) == (3, 0, 0)
     assert values["groups"] == 2
     assert values["connections_opened_total.global"] == 2
     assert values["recoveries_total.replayed"] == 1
     assert (values["log_head"], values["log_floor"], values["log_events"]) == (5, 0, 4)
     assert values["log_bytes"] > 400
-    assert (values["feed_caught_up"], values["feed_lag"]) == (1, 0)
+    assert 0 < values["log_age_seconds"] < 60
+    assert (values["feed_caught_up"], values["feed_lag"], values["feed_lag_seconds"]) == (1, 0, 0)
+    assert values["nats_connected"] == 1
     assert values["fell_behind_total"] == values["stale_total"] == values["nats_disconnects_total"] == 0
 
 
@@ -171,6 +179,81 @@ async def test_the_dashboards_ask_for_metrics_that_exist(bridge: Client) -> None
 
     assert asked
     assert asked - existing == set()
+
+
+async def test_flushes_ages_and_delays_are_distributions(quiet_bridge: Client, new_id: str) -> None:
+    async with (
+        quiet_bridge.connect("global") as one,
+        quiet_bridge.connect("global") as other,
+        EventPublisher(quiet_bridge.nats_url) as publisher,
+    ):
+        for number in range(4):
+            await publisher.publish(create_task_event(f"t{number}", "completed", execution_id=new_id))
+        await one.events(4)
+        await other.events(4)
+
+        async def timed() -> Values | None:
+            values = await scraped(quiet_bridge)
+            return values if values["loop_delay_seconds_count"] else None
+
+        values = await soon(timed)
+
+    assert 1 <= values["flush_events_count"] <= 4
+    assert values["flush_events_sum"] == 4
+    assert values["flush_events_bucket.5"] == values["flush_events_bucket.+Inf"]
+    assert values["event_age_seconds_count"] == values["flush_events_count"]
+    assert 0 < values["event_age_seconds_sum"] < 60
+    assert values["event_age_seconds_bucket.60"] == values["event_age_seconds_count"]
+
+
+async def test_what_crews_did_since_the_bridge_is_there_is_counted_by_type(
+    quiet_bridge: Client, start_bridge: StartBridge, new_id: str
+) -> None:
+    tokens = {"input_tokens": 70, "output_tokens": 20, "total_tokens": 95, "duration_ms": 1500}
+    async with quiet_bridge.connect("global") as listener, EventPublisher(quiet_bridge.nats_url) as publisher:
+        for event in (
+            create_execution_event(new_id, "started"),
+            create_event("llm.call_completed", tokens, execution_id=new_id),
+            create_event("llm.call_completed", total_tokens=5, execution_id=new_id),
+            create_event("custom.of_nobody", execution_id=new_id),
+            create_execution_event(new_id, "failed", error="no", duration_ms=2000.5),
+        ):
+            await publisher.publish(event)
+        await listener.events(5)
+    values = await scraped(quiet_bridge)
+    async with start_bridge(nats_url=quiet_bridge.nats_url) as later:
+        of_later = await scraped(later)
+
+    assert values["crew_events_total.execution.started"] == 1
+    assert values["crew_events_total.llm.call_completed"] == 2
+    assert values["crew_events_total.other"] == 1
+    assert [values[f"crew_tokens_total.{kind}"] for kind in ("input", "output", "unknown")] == [70, 20, 10]
+    assert values["crew_duration_seconds_sum.execution"] == 2
+    assert values["crew_duration_seconds_bucket.1.llm_call"] == 0
+    assert values["crew_duration_seconds_bucket.2.5.llm_call"] == 1
+    assert of_later["events_in_total.llm"] == 2
+    assert not [name for name in of_later if name.startswith("crew_events_total")]
+
+
+async def test_a_feed_without_a_server_falls_behind(start_bridge: StartBridge, tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+    server.start()
+    async with start_bridge(nats_url=server.url, feed_heartbeat_seconds=0.2) as bridge:
+        server.kill()
+
+        async def behind() -> bool:
+            values = await scraped(bridge)
+            return not values["nats_connected"] and values["feed_lag_seconds"] > 0.1
+
+        await soon(behind)
+        server.start()
+
+        async def current() -> bool:
+            values = await scraped(bridge)
+            return bool(values["nats_connected"]) and values["feed_lag_seconds"] == 0
+
+        await soon(current, 20)
+    server.stop()
 
 
 async def test_a_code_that_a_client_made_up_is_no_label_of_its_own(quiet_bridge: Client) -> None:

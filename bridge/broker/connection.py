@@ -21,6 +21,7 @@ class ConnectionEvents:
     disconnects: int = 0
     """Connections lost; the one that we end ourselves is none."""
     errors: int = 0
+    is_connected: bool = False
     is_ending: bool = False
     is_down: bool = False
     """There is no server: said once, not at every attempt to reach one."""
@@ -31,6 +32,7 @@ class ConnectionEvents:
     async def reconnected(self) -> None:
         """The client is connected again, its subscriptions are restored."""
         self.reconnects += 1
+        self.is_connected = True
         self.is_down = False
         log.info("nats reconnected")
         for callback in self.on_reconnect:
@@ -38,6 +40,7 @@ class ConnectionEvents:
 
     async def disconnected(self) -> None:
         """The client has lost the server and tries to come back, for ever."""
+        self.is_connected = False
         if not self.is_ending:
             self.disconnects += 1
             self.is_down = True
@@ -74,6 +77,7 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
         reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # seconds; only asyncio.sleep sees it
         **callbacks,  # type: ignore[arg-type]  # the annotation wants Callback aliases that are private
     )
+    events.is_connected = True
     events.is_down = False
     try:
         yield client

@@ -8,6 +8,7 @@ reset, so it is not used.
 
 import asyncio
 from collections import Counter
+from time import monotonic, time
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -83,8 +84,18 @@ class Feed:
         """Whether that was so once since the stream began: the ring holds what cursors may point at."""
         self.resets: Counter[str] = Counter()
         """How often a consumer ended, by reason."""
+        self._stored_ns = 0
+        self._current_at = monotonic()
+        """When it was last known that nothing more was to come."""
         events.on_reconnect.append(lambda: self._end("reconnect"))
         events.on_overflow.append(self._overflow)
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long ago what was taken last was the head of the stream, as far as is known."""
+        if self.is_caught_up and not self.pending:
+            return 0.0
+        return max(0.0, min(time() - self._stored_ns / 1e9, monotonic() - self._current_at))
 
     async def run(self, client: Client) -> None:
         """Read for ever; ends by cancellation only."""
@@ -167,9 +178,14 @@ class Feed:
         """The next message of the stream has come."""
         self.last_seq = message.seq
         self.pending = pending
+        self._stored_ns = message.stored_ns
         self._sink.message(message)
         if pending == 0 or message.seq >= self._goal:
             self._catch_up()
+
+    def idle(self) -> None:
+        """The server says that it has nothing more."""
+        self._current_at = monotonic()
 
     def _catch_up(self) -> None:
         self.is_caught_up = self.is_filled = True
@@ -230,7 +246,10 @@ class Consumption:
     async def _obey(self, control: Control) -> None:
         if control.last_consumer_seq is not None and control.last_consumer_seq != self._last:
             self.end(self._why_hole)
-        elif control.answer_to:
+            return
+        if control.last_consumer_seq is not None:
+            self._feed.idle()
+        if control.answer_to:
             await self._client.publish(control.answer_to)
 
 

@@ -3,8 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from bridge.core.entry import Entry
+from bridge.core.histogram import Histogram
+
+FLUSH_EVENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+AGE_MICROSECONDS: Final = tuple(
+    1000 * ms for ms in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
+)
 
 
 @dataclass(slots=True)
@@ -41,6 +48,10 @@ class Counters:
     """Times that a full socket left its group."""
     stale: int = 0
     """Connections closed because nothing was heard from them."""
+    flush_events: Histogram = field(default_factory=lambda: Histogram(FLUSH_EVENTS))
+    """Events that one flush joined for a group."""
+    event_age: Histogram = field(default_factory=lambda: Histogram(AGE_MICROSECONDS))
+    """Microseconds from the stream to the last socket of a group, of the oldest event of a flush."""
 
     def delivery(self, entries: Sequence[Entry], size: int, times: int = 1) -> None:
         """``entries``, as ``size`` bytes, were written to ``times`` sockets."""
@@ -49,3 +60,13 @@ class Counters:
         self.messages_out += len(entries) * times
         for family, count in Counter(entry.subject.family for entry in entries if not entry.is_gap).items():
             self.delivered[family] += count * times
+
+    def flush(self, entries: Sequence[Entry], now: int) -> None:
+        """``entries`` have reached every socket of a group at ``now``, in nanoseconds since 1970.
+
+        A gap has no age, and clocks that differ make none below zero.
+        """
+        self.flush_events.observe(len(entries))
+        stored = entries[0].stored_ns
+        if stored:
+            self.event_age.observe(max(now - stored, 0) // 1000)

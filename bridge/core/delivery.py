@@ -20,6 +20,7 @@ class Delivery:
 
     ``buffer_limit``: bytes in a socket's buffer above which its connection is not written to any more.
     ``full`` is called then, maybe more than once; whoever hears it must call `drained` when there is room.
+    ``now``: nanoseconds since 1970.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class Delivery:
         buffer_limit: int,
         wake: Callable[[], None],
         full: Callable[[Connection], None],
+        now: Callable[[], int],
     ) -> None:
+        self._now = now
         self._log = log
         self._router = router
         self._counters = counters
@@ -116,6 +119,8 @@ class Delivery:
                 self.give(connection, [entry for entry in part if entry.seq > position])
             yield
         self._counters.delivery(part, len(data), times)
+        if times:
+            self._counters.flush(part, self._now())
 
     def _read(self, connection: Connection) -> None:
         if self._is_full(connection):

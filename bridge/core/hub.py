@@ -21,18 +21,24 @@ class Hub:
     """Gives every connection exactly what its view wants, once, in order, or says what is missing.
 
     ``wake``: there is something to flush. ``full``: a connection's socket is; whoever hears it calls
-    `drained` when there is room again.
+    `drained` when there is room again. ``now``: nanoseconds since 1970, to know the age of what is sent.
     """
 
     def __init__(
-        self, log: Log, *, buffer_limit: int, wake: Callable[[], None], full: Callable[[Connection], None]
+        self,
+        log: Log,
+        *,
+        buffer_limit: int,
+        wake: Callable[[], None],
+        full: Callable[[Connection], None],
+        now: Callable[[], int],
     ) -> None:
         self.log = log
         self.counters = Counters()
         self.router = EventRouter(wake)
         self.connections: dict[str, Connection] = {}
         self._delivery = Delivery(
-            log, self.router, self.counters, buffer_limit=buffer_limit, wake=wake, full=full
+            log, self.router, self.counters, buffer_limit=buffer_limit, wake=wake, full=full, now=now
         )
 
     def publish(self, entry: Entry) -> None:

@@ -59,16 +59,16 @@ class Log:
         "_by_crew",
         "_by_execution",
         "_entries",
-        "_max_bytes",
         "_special",
         "bytes",
         "epoch",
         "floor",
         "head",
+        "max_bytes",
     )
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.reset("", 0)
 
     def reset(self, epoch: str, floor: int) -> None:
@@ -85,6 +85,11 @@ class Log:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest entry was stored, in nanoseconds since 1970; 0 if there is none."""
+        return self._entries[0].stored_ns if self._entries else 0
+
     def append(self, entry: Entry) -> None:
         """Put ``entry``, newer than the head, at the head; the oldest make room."""
         self._entries.append(entry)
@@ -94,7 +99,7 @@ class Log:
             self._special.append(entry)
         self._by_crew.add(entry)
         self._by_execution.add(entry)
-        if self.bytes > self._max_bytes:
+        if self.bytes > self.max_bytes:
             self._make_room()
 
     def skip(self, seq: int) -> None:
@@ -118,7 +123,7 @@ class Log:
 
     def _make_room(self) -> None:
         """The newest stays, however large it is."""
-        target = self._max_bytes - self._max_bytes // _ROOM
+        target = self.max_bytes - self.max_bytes // _ROOM
         count = 0
         while self.bytes > target and count < len(self._entries) - 1:
             self.bytes -= self._entries[count].size

@@ -92,8 +92,9 @@ class Bench:
         log = Log(max_bytes)
         log.reset("e0", floor)
         self.is_woken = False
+        self.now = 0
         self.full: list[Connection] = []
-        self.hub = Hub(log, buffer_limit=LIMIT, wake=self._wake, full=self.full.append)
+        self.hub = Hub(log, buffer_limit=LIMIT, wake=self._wake, full=self.full.append, now=lambda: self.now)
 
     def _wake(self) -> None:
         self.is_woken = True

@@ -164,6 +164,33 @@ def test_what_came_and_went_is_counted() -> None:
     assert counters.opened == {"test": 2}
 
 
+def test_a_flush_counts_once_however_many_hear_it() -> None:
+    """A gap has no age; a clock behind the stream's makes none below zero."""
+    bench = Bench()
+    bench.connect("global", client_id="one")
+    bench.connect("global", client_id="two")
+    for first, seconds in ((1, 3), (3, -1)):
+        bench.now = seconds * 1_000_000_000
+        bench.publish(event(first)._replace(stored_ns=1_000), event(first + 1)._replace(stored_ns=bench.now))
+        bench.settle()
+    bench.hub.announce_gap(5, 6, "retention")
+    bench.settle()
+
+    counters = bench.hub.counters
+    assert (sum(counters.flush_events.counts), counters.flush_events.total) == (3, 5)
+    assert (sum(counters.event_age.counts), counters.event_age.total) == (2, 2_999_999)
+
+
+def test_a_flush_that_reached_nobody_is_none() -> None:
+    bench = Bench()
+    connection, _ = bench.connect("global")
+    bench.publish(event(1))
+    bench.hub.close(connection, CloseCode.STALE, "")
+    bench.settle()
+
+    assert sum(bench.hub.counters.flush_events.counts) == 0
+
+
 def test_a_connection_ends_once() -> None:
     bench = Bench()
     connection, socket = bench.connect("global")

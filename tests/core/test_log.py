@@ -144,3 +144,13 @@ def test_a_reset_ring_is_empty() -> None:
 
     assert (log.epoch, log.floor, log.head, log.bytes, len(log)) == ("another", 40, 40, 0, 0)
     assert not list(log.after(0, View(frozenset({Pattern(ANY, ANY, ANY, "y")}))))
+
+
+def test_the_age_of_the_ring_is_that_of_its_oldest_entry() -> None:
+    log = ring(1000)
+    assert log.oldest_ns == 0
+
+    for seq in range(1, 10):
+        log.append(event(seq)._replace(stored_ns=seq))
+
+    assert log.oldest_ns == log.floor + 1 > 1

@@ -61,7 +61,7 @@ class Bridge(RuleBasedStateMachine):
 
     def _hub(self) -> Hub:
         self.log.reset(f"e{self.epochs}", 0)
-        return Hub(self.log, buffer_limit=LIMIT, wake=self._wake, full=self._full)
+        return Hub(self.log, buffer_limit=LIMIT, wake=self._wake, full=self._full, now=lambda: 0)
 
     def _wake(self) -> None:
         self.is_woken = True
@@ -390,7 +390,7 @@ class Bridge(RuleBasedStateMachine):
 
     @invariant()
     def the_ring_is_bounded(self) -> None:
-        assert self.log.bytes <= self.log._max_bytes or len(self.log) == 1
+        assert self.log.bytes <= self.log.max_bytes or len(self.log) == 1
 
     @invariant()
     def a_connection_can_always_resume_where_it_is(self) -> None:

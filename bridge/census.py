@@ -1,0 +1,60 @@
+"""What crews do, counted as it passes: events by type, tokens of models, how long things took."""
+
+from collections import Counter
+from typing import Final
+
+from bridge.core.histogram import Histogram
+from contracts.events import WebSocketEvent
+from contracts.payloads.activity import LlmCallCompleted
+from contracts.types import EventType
+
+_KNOWN: Final = frozenset(map(str, EventType))
+_TIMED: Final[dict[str, str]] = {
+    EventType.EXECUTION_COMPLETED: "execution",
+    EventType.EXECUTION_FAILED: "execution",
+    EventType.TASK_COMPLETED: "task",
+    EventType.TASK_FAILED: "task",
+    EventType.LLM_CALL_COMPLETED: "llm_call",
+    EventType.LLM_CALL_FAILED: "llm_call",
+    EventType.TOOL_FINISHED: "tool",
+    EventType.TOOL_FAILED: "tool",
+}
+"""Types whose ``duration_ms`` is counted, and what it is of."""
+DURATION_MILLISECONDS: Final = (
+    *(10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000),
+    *(60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000),
+)
+
+
+class Census:
+    """Totals over all crews since the bridge has caught up with the stream.
+
+    Every bridge on a stream counts the same: take the largest of them, not the sum.
+    """
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+        """By type; ``other`` are the types that are not built in."""
+        self.tokens: Counter[str] = Counter()
+        """That models reported: ``input``, ``output``, and ``unknown`` for what only a total tells."""
+        self.durations = {what: Histogram(DURATION_MILLISECONDS) for what in _TIMED.values()}
+        """Milliseconds that executions, tasks, model calls and tools took."""
+
+    def count(self, event: WebSocketEvent) -> None:
+        """One event of the stream."""
+        kind = event.event_type
+        self.events[kind if kind in _KNOWN else "other"] += 1
+        what = _TIMED.get(kind)
+        if what is None:
+            return
+        duration: float | None = getattr(event.data, "duration_ms", None)
+        if duration is not None:
+            self.durations[what].observe(int(duration))
+        if isinstance(event.data, LlmCallCompleted):
+            self._count_tokens(event.data)
+
+    def _count_tokens(self, call: LlmCallCompleted) -> None:
+        asked, answered = call.input_tokens or 0, call.output_tokens or 0
+        self.tokens["input"] += asked
+        self.tokens["output"] += answered
+        self.tokens["unknown"] += max((call.total_tokens or 0) - asked - answered, 0)

@@ -1,0 +1,42 @@
+"""Who is connected, where their cursors are, and what became of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.core import Metric
+
+from bridge.core.hub import Hub
+from bridge.core.socket import CloseCode
+from bridge.metrics.rows import counter, counters, gauge, gauges
+from bridge.metrics.sources import Sources
+
+_CODES = frozenset(CloseCode) | frozenset(range(1000, 1016))
+
+
+def connections(sources: Sources) -> Iterator[Metric]:
+    """Clients."""
+    hub, count = sources.hub, sources.hub.counters
+    yield gauges("connections", "Connections open", "endpoint", hub.endpoints())
+    yield gauges("cursors", "Connections, by where they are in the log", "state", _cursors(hub))
+    yield gauge("groups", "Different views of live connections", len(hub.router))
+    yield counters("connections_opened", "Connections opened", "endpoint", count.opened)
+    yield counters("connections_refused", "Clients not let in", "code", count.refused)
+    yield counters("connections_closed", "Connections closed", "code", _known(count.closed))
+    yield counters("recoveries", "Cursors that clients came with, by outcome", "reason", count.recoveries)
+    yield counters("gaps", "Gaps announced", "reason", count.gaps)
+    yield counter("fell_behind", "Times that a full socket left the head", count.fell_behind)
+    yield counter("stale", "Connections ended because nothing was heard", count.stale)
+
+
+def _cursors(hub: Hub) -> dict[str, float]:
+    """``live`` at the head, ``catching_up`` in memory, ``waiting`` for room in their sockets."""
+    live, reading = hub.router.live, hub.readers
+    return {"live": live, "catching_up": reading, "waiting": len(hub.connections) - live - reading}
+
+
+def _known(closed: Mapping[int, int]) -> Counter[str]:
+    """A client may close with any code: those that nobody defined are one."""
+    codes: Counter[str] = Counter()
+    for code, count in closed.items():
+        codes[str(int(code)) if code in _CODES else "other"] += count
+    return codes

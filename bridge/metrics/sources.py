@@ -1,0 +1,21 @@
+"""Where the numbers come from."""
+
+from dataclasses import dataclass
+
+from bridge.broker.connection import ConnectionEvents
+from bridge.broker.feed import Feed
+from bridge.census import Census
+from bridge.core.histogram import Histogram
+from bridge.core.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts of a bridge that count."""
+
+    hub: Hub
+    feed: Feed
+    nats: ConnectionEvents
+    census: Census
+    loop_delay: Histogram
+    """Microseconds."""
