@@ -20,7 +20,7 @@ from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableErro
 from bridge.crew import EventPublisher
 from bridge.demo import play
 from bridge.embedded import EmbeddedServerError
-from bridge.service import Running, open_families, running
+from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Who read our output, `head` say, has enough; Python must not try again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (EmbeddedServerError, OSError) as error:
+    except (EmbeddedServerError, UnfitStreamError, OSError) as error:
         return _say(str(error) or type(error).__name__, 1)
     except KeyboardInterrupt:
         return 130

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""
 
     stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "CREW_EVENTS"
+    stream_subjects: Names = ()
+    """What the stream takes; by default everything of every known family."""
     stream_storage: Literal["file", "memory"] = "file"
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     stream_max_bytes: Bytes = 1024**3
@@ -101,7 +103,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("allowed_origins", "extra_families", mode="before")
+    @field_validator("allowed_origins", "stream_subjects", "extra_families", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         if isinstance(value, str):

@@ -8,6 +8,7 @@ from time import perf_counter, time_ns
 
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
+from bridge.broker.fitness import UnfitStreamError
 from bridge.broker.stream import StreamSettings
 from bridge.census import Census
 from bridge.config import EMBEDDED, Settings
@@ -26,6 +27,8 @@ from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from contracts.catalog import families, open_family
 from contracts.events import WebSocketEvent
+
+__all__ = ["Bridge", "Running", "UnfitStreamError", "open_families", "running"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +135,23 @@ def open_families(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        working = [
-            tasks.create_task(bridge.feed_for_ever(nats_url)),
-            tasks.create_task(watch_delay(bridge.loop_delay)),
-            tasks.create_task(_raise_when_failed(bridge)),
-        ]
-        try:
-            yield
-        finally:
-            for task in working:
-                task.cancel()
+    """What ends the feed or the bridge ends this, alone as it is: one fault is no group of faults."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            working = [
+                tasks.create_task(bridge.feed_for_ever(nats_url)),
+                tasks.create_task(watch_delay(bridge.loop_delay)),
+                tasks.create_task(_raise_when_failed(bridge)),
+            ]
+            try:
+                yield
+            finally:
+                for task in working:
+                    task.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+        raise
 
 
 async def _raise_when_failed(bridge: Bridge) -> None:
@@ -165,7 +174,7 @@ def _limits(settings: Settings) -> Limits:
 def _stream(settings: Settings) -> StreamSettings:
     return StreamSettings(
         name=settings.stream_name,
-        families=tuple(sorted(families())),
+        subjects=settings.stream_subjects or tuple(f"{family}.>" for family in sorted(families())),
         max_bytes=settings.stream_max_bytes,
         max_age_seconds=settings.stream_max_age_seconds,
         replicas=settings.stream_replicas,

@@ -17,9 +17,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo, StreamState
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig, StreamInfo, StreamState
 
 from bridge.broker.connection import ConnectionEvents
+from bridge.broker.fitness import UnfitStreamError, differences, losses
 from bridge.broker.replies import Control, parse_control, parse_reply
 from bridge.broker.stream import StreamSettings, ensure_stream, epoch_of
 from contracts.codec import StoredMessage
@@ -98,7 +99,10 @@ class Feed:
         return max(0.0, min(time() - self._stored_ns / 1e9, monotonic() - self._current_at))
 
     async def run(self, client: Client) -> None:
-        """Read for ever; ends by cancellation only."""
+        """Read for ever; ends by cancellation only.
+
+        Except that a stream which would lose events, found at the start, raises `UnfitStreamError`.
+        """
         while True:
             _end_if_cancelled()
             try:
@@ -111,6 +115,7 @@ class Feed:
     async def _consume(self, client: Client) -> None:
         """One consumer's life."""
         info = await ensure_stream(client, self._settings)
+        self._judge(info.config)
         self._align(info)
         consumption = Consumption(self, client)
         self._consumption = consumption
@@ -128,6 +133,16 @@ class Feed:
             self.is_caught_up = False
             if not client.is_closed:
                 await subscription.unsubscribe()
+
+    def _judge(self, config: StreamConfig) -> None:
+        """A bad stream stops the start; later, who is served is served on, whatever became of the stream."""
+        bad = losses(config, self._settings)
+        if bad and not self._epoch:
+            raise UnfitStreamError(self._settings.name, bad)
+        if bad:
+            log.error("the stream loses events", stream=self._settings.name, why=list(map(str, bad)))
+        elif not self._epoch and (other := differences(config, self._settings)):
+            log.info("the stream is used as it is", stream=self._settings.name, other=list(map(str, other)))
 
     def _align(self, info: StreamInfo) -> None:
         """Find out what happened to the stream since the last consumer."""

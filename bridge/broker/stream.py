@@ -1,9 +1,9 @@
 """The stream that holds the events: made where there is none, taken as it is where there is one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 from nats.aio.client import Client
@@ -14,8 +14,11 @@ log = structlog.get_logger(__name__)
 
 _TTL_SINCE = (2, 11)
 """The first nats-server that knows per-message TTLs."""
+_METADATA_SINCE = (2, 10)
 _FORMS = ("*", "*.*.*")
 """What follows the family in the two forms of a subject: bare, and with both ids."""
+_OURS: Final = {"crew-bridge": "makes this stream, and adds subjects to it"}
+"""On streams that a bridge made: a later one, with more families, may widen them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class StreamSettings:
     """How the stream is made."""
 
     name: str
-    families: tuple[str, ...]
+    subjects: tuple[str, ...]
+    """What it takes: ``<family>.>`` stands for the two forms that subjects of a family have."""
     max_bytes: int
     max_age_seconds: float
     replicas: int
@@ -31,15 +35,17 @@ class StreamSettings:
 
 
 async def ensure_stream(client: Client, settings: StreamSettings) -> StreamInfo:
-    """The stream, made now if there is none. NATS errors pass through."""
+    """The stream, made now if there is none; one that a bridge made is widened. NATS errors pass through."""
     manager = client.jetstream()
     try:
         info = await manager.stream_info(settings.name)
     except NotFoundError:
         info = await manager.add_stream(_config(client, settings))
-        log.info("stream created", stream=settings.name, subjects=len(settings.families))
-    else:
-        _warn_of_missing(info, settings.families)
+        log.info("stream created", stream=settings.name, subjects=len(settings.subjects))
+    missing = missing_subjects(info.config, settings.subjects)
+    if missing and _is_ours(info.config):
+        info = await manager.update_stream(info.config, subjects=_widened(info.config, missing))
+        log.info("stream takes more subjects", stream=settings.name, subjects=info.config.subjects)
     return info
 
 
@@ -54,40 +60,52 @@ def epoch_of(info: StreamInfo) -> str:
     return format(int(created.timestamp() * 1_000_000), "x")
 
 
+def missing_subjects(config: StreamConfig, wanted: Iterable[str]) -> list[str]:
+    """Those of ``wanted`` that the stream does not take, or not wholly."""
+    return [subject for subject in wanted if not all(_takes(config, form) for form in _forms(subject))]
+
+
+def _forms(subject: str) -> Sequence[str]:
+    """A whole family means the subjects that a family has; anything else means what it says."""
+    family, _, rest = subject.partition(".")
+    return [f"{family}.{form}" for form in _FORMS] if rest == ">" else [subject]
+
+
+def _takes(config: StreamConfig, form: str) -> bool:
+    return any(_covers(pattern, form) for pattern in config.subjects or [])
+
+
+def _is_ours(config: StreamConfig) -> bool:
+    return _OURS.keys() <= (config.metadata or {}).keys()
+
+
+def _widened(config: StreamConfig, added: list[str]) -> list[str]:
+    """Its subjects and those that it lacks; the server takes none that overlap."""
+    kept = [old for old in config.subjects or [] if not any(_covers(new, old) for new in added)]
+    return [*kept, *added]
+
+
 def _config(client: Client, settings: StreamSettings) -> StreamConfig:
-    version = client.connected_server_version
+    version = (client.connected_server_version.major, client.connected_server_version.minor)
     return StreamConfig(
         name=settings.name,
-        subjects=_subjects(settings.families),
+        subjects=list(settings.subjects),
         storage=StorageType(settings.storage),
         num_replicas=settings.replicas,
         max_bytes=settings.max_bytes,
         max_age=settings.max_age_seconds,
         discard=DiscardPolicy.OLD,
-        allow_msg_ttl=(version.major, version.minor) >= _TTL_SINCE or None,
+        allow_msg_ttl=version >= _TTL_SINCE or None,
         allow_direct=True,
+        metadata=_OURS if version >= _METADATA_SINCE else None,
     )
 
 
-def _subjects(families: Iterable[str]) -> list[str]:
-    return [f"{family}.>" for family in families]
-
-
-def _warn_of_missing(info: StreamInfo, families: Iterable[str]) -> None:
-    taken = info.config.subjects or []
-    wanted = [f"{family}.{rest}" for family in families for rest in _FORMS]
-    missing = [subject for subject in wanted if not any(_covers(pattern, subject) for pattern in taken)]
-    if missing:
-        log.warning(
-            "the stream does not take these subjects", stream=info.config.name, missing=sorted(missing)
-        )
-
-
 def _covers(pattern: str, wanted: str) -> bool:
-    """Whether a stream's subject takes everything that ``wanted``, written without ``>``, stands for."""
+    """Whether a stream's subject takes everything that ``wanted`` stands for."""
     ours, theirs = pattern.split("."), wanted.split(".")
     if ours[-1] == ">" and len(theirs) >= len(ours):
         ours, theirs = ours[:-1], theirs[: len(ours) - 1]
     return len(ours) == len(theirs) and all(
-        mine in ("*", other) for mine, other in zip(ours, theirs, strict=True)
+        mine == other or (mine == "*" and other != ">") for mine, other in zip(ours, theirs, strict=True)
     )

@@ -5,7 +5,7 @@ from nats.aio.client import Client
 from nats.js.api import StorageType, StreamConfig, StreamInfo
 from structlog.testing import capture_logs
 
-from bridge.broker.stream import ensure_stream, epoch_of
+from bridge.broker.stream import ensure_stream, epoch_of, missing_subjects
 from tests.broker.sink import NAME, settings
 
 
@@ -39,27 +39,45 @@ async def test_a_stream_that_is_there_is_taken_as_it_is(client: Client) -> None:
     assert lines == []
 
 
-async def test_subjects_that_it_lacks_are_named_in_a_warning(client: Client) -> None:
+async def test_one_that_somebody_else_made_is_not_widened(client: Client) -> None:
     await client.jetstream().add_stream(StreamConfig(name=NAME, subjects=["task.>"]))
 
-    with capture_logs() as lines:
-        info = await ensure_stream(client, settings("task", "llm", "agent"))
+    info = await ensure_stream(client, settings("task", "llm"))
 
     assert info.config.subjects == ["task.>"]
-    (line,) = lines
-    assert line["log_level"] == "warning"
-    assert line["missing"] == ["agent.*", "agent.*.*.*", "llm.*", "llm.*.*.*"]
+    assert missing_subjects(info.config, ["task.>", "llm.>"]) == ["llm.>"]
 
 
-@pytest.mark.parametrize("subjects", [[">"], ["task.>", "llm.*"], ["task.*", "task.*.*.*"]])
-async def test_subjects_written_in_another_way_are_not_missed(client: Client, subjects: list[str]) -> None:
-    no_ack = subjects == [">"]
-    await client.jetstream().add_stream(StreamConfig(name=NAME, subjects=subjects, no_ack=no_ack))
+async def test_one_that_a_bridge_made_is_widened_and_loses_nothing(client: Client) -> None:
+    made = await ensure_stream(client, settings("task", subjects=("task.*", "crew.>")))
+    await client.jetstream().publish("crew.started", b"{}")
 
-    with capture_logs() as lines:
-        await ensure_stream(client, settings("task"))
+    info = await ensure_stream(client, settings("task", "llm"))
+    again = await ensure_stream(client, settings("llm"))
 
-    assert lines == []
+    assert info.config.subjects == again.config.subjects == ["crew.>", "task.>", "llm.>"]
+    assert (info.created, info.state.messages) == (made.created, 1)
+    await client.jetstream().publish("task.progress", b"{}", headers={"Nats-TTL": "60"})
+
+
+@pytest.mark.parametrize(
+    ("subjects", "wanted", "missing"),
+    [
+        (["task.>"], ["task.>"], []),
+        ([">"], ["task.>", "a.b"], []),
+        (["task.>", "llm.*"], ["task.>"], []),
+        (["task.*", "task.*.*.*"], ["task.>"], []),
+        (["task.*"], ["task.>"], ["task.>"]),
+        (["task.>"], ["task.>", "llm.>"], ["llm.>"]),
+        (["a.b.*"], ["a.b.>"], ["a.b.>"]),
+        (["a.*.>"], ["a.b.>", "a.b.c", "a.b"], ["a.b"]),
+        (None, ["a.b"], ["a.b"]),
+    ],
+)
+def test_a_stream_lacks_what_none_of_its_subjects_takes(
+    subjects: list[str] | None, wanted: list[str], missing: list[str]
+) -> None:
+    assert missing_subjects(StreamConfig(name=NAME, subjects=subjects), wanted) == missing
 
 
 async def test_two_readers_name_the_incarnation_alike_and_a_new_one_otherwise(client: Client) -> None:
@@ -78,12 +96,3 @@ async def test_an_answer_without_a_creation_time_has_no_epoch(client: Client) ->
 
     with pytest.raises(TypeError, match="did not say when"):
         epoch_of(nameless)
-
-
-async def test_a_stream_that_takes_only_bare_subjects_lacks_the_others(client: Client) -> None:
-    await client.jetstream().add_stream(StreamConfig(name=NAME, subjects=["task.*"]))
-
-    with capture_logs() as lines:
-        await ensure_stream(client, settings("task"))
-
-    assert [line["missing"] for line in lines] == [["task.*.*.*"]]

@@ -51,6 +51,19 @@ def test_a_look_back_tells_of_a_gap_that_the_connection_was_not_told_of() -> Non
     assert [message.get("seq", message.get("type")) for message in messages(socket)] == [1, "gap"]
 
 
+def test_who_is_sent_away_gets_first_what_is_due() -> None:
+    bench = Bench()
+    connection, socket = bench.connect("global")
+    bench.settle()
+    bench.publish(event(1))
+
+    bench.hub.send_away(connection, CloseCode.GOING_AWAY, "later")
+
+    assert seqs(socket) == [1]
+    assert socket.closed == (CloseCode.GOING_AWAY, "later")
+    assert not bench.hub.connections
+
+
 def test_what_the_ring_has_lost_is_announced() -> None:
     bench = Bench(max_bytes=3_000)
     bench.publish(*(event(seq, size=400) for seq in range(1, 20)))
