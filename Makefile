@@ -1,10 +1,10 @@
 # What there is to do in this repository. Each target first installs what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers cov format crewai lock clean
+.PHONY: help demo test check lint types layers cov format crewai bench bench-quick bench-check lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/stamp ## the bridge, a NATS server and sample crews, in one process group
 	@.venv/bin/crew-bridge demo
@@ -43,10 +43,20 @@ format: .venv/stamp ## rewrites the code in the house format
 
 crewai: .venv-crewai/stamp .venv-crewai-1.14.7/stamp ## the real CrewAI, newest and oldest, for the tests in tests/crew
 
+bench: .venv/bench-stamp ## every scenario against two other servers, 15 minutes; writes tests/bench/results
+	.venv/bin/python -m tests.bench.full $(ARGS)
+
+bench-quick: .venv/stamp ## the main scenarios, under 3 minutes
+	.venv/bin/python -m bridge.bench $(ARGS)
+
+bench-check: .venv/stamp ## fails where this bridge has lost half of its lead over nats-server
+	.venv/bin/python -m tests.bench.check
+
 lock: .venv/stamp ## renews the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(COMPILE) pyproject.toml --extra embedded --group dev -o requirements.lock
 	$(COMPILE) pyproject.toml --constraint requirements.lock -o requirements-runtime.lock
 	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
+	$(COMPILE) --group bench --constraint requirements.lock -o tests/bench/requirements.lock
 	$(COMPILE) pyproject.toml --group crew -o tests/crew/requirements.lock
 	$(COMPILE) pyproject.toml --group crew-oldest -o tests/crew/requirements-1.14.7.lock
 
@@ -77,6 +87,10 @@ PIP = python -m pip --disable-pip-version-check install -qq --no-deps
 	@$(python) -m venv --clear .venv
 	@.venv/bin/$(PIP) --require-hashes -r requirements.lock
 	@.venv/bin/$(PIP) --no-build-isolation -e .
+	@touch $@
+
+.venv/bench-stamp: tests/bench/requirements.lock .venv/stamp
+	@.venv/bin/$(PIP) --require-hashes -r tests/bench/requirements.lock
 	@touch $@
 
 # Apart from .venv, because CrewAI holds pydantic and Python back: the newest, and the oldest that the tap is for.

@@ -25,8 +25,8 @@ IMPURE = {
 }  # fmt: skip
 """What would bring a clock, chance, a loop, a log or the world into the core."""
 OWNERS = {
-    "nats": ("bridge.broker", "bridge.crew"),
-    "aiohttp": ("bridge.web",),
+    "nats": ("bridge.broker", "bridge.crew", "bridge.bench.naive"),
+    "aiohttp": ("bridge.web", "bridge.bench.naive"),
     "multidict": ("bridge.web",),
     "crewai": ("bridge.crew.bus", "bridge.crew.listener"),
     "prometheus_client": ("bridge.metrics", "bridge.web"),

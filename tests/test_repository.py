@@ -16,6 +16,7 @@ LOCKS = [
     "requirements.lock",
     "requirements-runtime.lock",
     "requirements-build.lock",
+    "tests/bench/requirements.lock",
     "tests/crew/requirements.lock",
     "tests/crew/requirements-1.14.7.lock",
 ]

@@ -1,0 +1,128 @@
+"""A comparison: every scenario, round after round, the servers taking turns."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from bridge.bench.limit import limit
+from bridge.bench.measure import Contestant, Opened, Round, contestants
+from bridge.bench.scenarios import Scenario
+
+Say = Callable[[str], None]
+RATIO: Final = "nats"
+"""The server that ratios are to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one server did in one scenario: the median of each figure over the rounds."""
+
+    opened: Opened
+    median: Round
+    rounds: list[Round]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One scenario, by server."""
+
+    scenario: Scenario
+    outcomes: dict[str, Outcome]
+    limits_us: list[float]
+    """What a bare ``send`` of as many bytes takes for an event, in each round."""
+
+    @property
+    def limit_us(self) -> float:
+        """The median of it."""
+        return statistics.median(self.limits_us)
+
+    def ratio(self, other: str = RATIO, figure: str = "cpu_us") -> float | None:
+        """The other server's figure by ours, within each round; the median of that. None if it has none."""
+        ours, theirs = self.outcomes.get("bridge"), self.outcomes.get(other)
+        if ours is None or theirs is None:
+            return None
+        pairs = zip(_figures(theirs, figure), _figures(ours, figure), strict=True)
+        return statistics.median(a / max(b, 1e-9) for a, b in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that was measured, for a file."""
+        return {
+            "scenario": asdict(self.scenario),
+            "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
+            "limits_us": self.limits_us,
+            "cpu_ratio_to_nats": self.ratio(),
+            "total_cpu_ratio_to_nats": self.ratio(figure="total_cpu_us"),
+            "cpu_ratio_to_naive": self.ratio("naive"),
+            "cpu_ratio_to_limit": self.outcomes["bridge"].median.cpu_us / self.limit_us,
+            "p99_ratio_to_nats": _inverse(self.ratio(figure="p99_ms")),
+        }
+
+
+def _figures(outcome: Outcome, figure: str) -> list[float]:
+    return [getattr(done, figure) for done in outcome.rounds]
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1 / value if value else None
+
+
+def compare(scenario: Scenario, repeats: int, say: Say) -> Compared:
+    """Measure one scenario, ``repeats`` rounds with each server."""
+    with (
+        TemporaryDirectory(prefix="crew-bridge-bench-") as name,
+        contestants(scenario, Path(name)) as all_,
+        limit(scenario, Path(name)) as bare,
+    ):
+        opened = {one.server.name: one.open() for one in all_}
+        _warm_up(all_)
+        limits: list[float] = []
+        rounds: dict[str, list[Round]] = {one.server.name: [] for one in all_}
+        for number in range(repeats):
+            for one in all_:
+                done = one.round()
+                rounds[one.server.name].append(done)
+                say(_line(scenario, number, one.server.name, done))
+            limits.append(bare.cpu_us(rounds["bridge"][-1].events_per_write))
+    outcomes = {server: Outcome(opened[server], _median(done), done) for server, done in rounds.items()}
+    return Compared(scenario, outcomes, limits)
+
+
+def _warm_up(all_: Iterable[Contestant]) -> None:
+    for one in all_:
+        one.round()
+
+
+def _line(scenario: Scenario, number: int, server: str, done: Round) -> str:
+    return (
+        f"  {scenario.name} {number + 1}: {server:7} {done.cpu_us:7.3f} µs/delivery, "
+        f"{done.per_second:9,.0f}/s, p99 {done.p99_ms:7.1f} ms, {done.delivered / done.expected:.1%}"
+    )
+
+
+def _median(rounds: list[Round]) -> Round:
+    return Round(**{f.name: statistics.median(getattr(r, f.name) for r in rounds) for f in fields(Round)})
+
+
+def environment() -> dict[str, object]:
+    """The machine that this was measured on, and how busy it was with other things."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+    }
+
+
+def write(path: Path, all_: Iterable[Compared]) -> None:
+    """Put results into a file, beside what it holds of other scenarios."""
+    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    held.setdefault("scenarios", {}).update({one.scenario.name: one.to_json() for one in all_})
+    held["environment"] = environment()
+    path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
