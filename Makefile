@@ -47,7 +47,7 @@ bench: .venv/bench-stamp ## every scenario against two other servers, 15 minutes
 	.venv/bin/python -m tests.bench.full $(ARGS)
 
 bench-quick: .venv/stamp ## the main scenarios, under 3 minutes
-	.venv/bin/python -m bridge.bench $(ARGS)
+	.venv/bin/crew-bridge bench $(ARGS)
 
 bench-check: .venv/stamp ## fails where this bridge has lost half of its lead over nats-server
 	.venv/bin/python -m tests.bench.check

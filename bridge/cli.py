@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge import logs
+from bridge.bench import command as bench
 from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableError, load, nats_servers
 from bridge.crew import EventPublisher
 from bridge.demo import play
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load()
         logs.configure(settings.log_level, settings.log_format)
-        return _run(arguments.command(settings, arguments))
+        done: int | Coroutine[Any, Any, int] = arguments.command(settings, arguments)
+        return done if isinstance(done, int) else _run(done)
     except UnknownVariableError as error:
         return _say(str(error), _USAGE)
     except (TOMLDecodeError, UnicodeDecodeError) as error:
@@ -159,6 +161,11 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError("must be a number of seconds above 0")
 
 
+def _bench(_: Settings, arguments: argparse.Namespace) -> int:
+    """Compare, in this process and others; there is no event loop."""
+    return bench.bench(arguments)
+
+
 def _json_object(text: str) -> dict[str, Any]:
     value: object = None
     with suppress(ValueError):
@@ -180,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="run a bridge with a crew that publishes").set_defaults(command=_demo)
     _add_publish(commands.add_parser("publish", help="publish one event"))
     _add_tail(commands.add_parser("tail", help="show events live in the terminal"))
+    comparing = commands.add_parser("bench", help="compare with nats-server's WebSocket and a naive bridge")
+    comparing.set_defaults(command=_bench)
+    bench.add_arguments(comparing)
     return parser
 
 

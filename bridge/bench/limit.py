@@ -60,7 +60,7 @@ class Limit:
     def _order(self, order: dict[str, float]) -> None:
         stdin = self._loop.stdin
         if stdin is None:
-            raise RuntimeError("the loop has no standard input")
+            raise ChildProcessError("the loop has no standard input")
         stdin.write(json.dumps(order).encode() + b"\n")
         stdin.flush()
 

@@ -198,7 +198,7 @@ def _eventually(look: Callable[[], T | None], process: "subprocess.Popen[bytes]"
         if found := look():
             return found
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args!r} does not start, or has ended")
+    raise ChildProcessError(f"{process.args!r} does not start, or has ended")
 
 
 def _address(url: str) -> tuple[str, int]:
