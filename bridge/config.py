@@ -1,7 +1,9 @@
 """The configuration: one frozen model, read from ``BRIDGE_*`` variables or a TOML file."""
 
 import os
+import re
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -52,6 +54,11 @@ class Settings(BaseSettings):
     """Everything that can be set. The defaults run on a laptop, on loopback only."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", case_sensitive=False)
+
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")] | None = None
+    """This bridge's name among the others of its stream; by default the host's and the process's."""
+    gather_seconds: Positive = 1.0
+    """How long the other bridges have to answer what an operator asks."""
 
     nats_url: Annotated[str, AfterValidator(nats_servers)] = EMBEDDED
     """``embedded`` starts a nats-server of its own; otherwise one or several URLs, separated by commas."""
@@ -123,6 +130,12 @@ class Settings(BaseSettings):
         path = os.environ.get(FILE_VARIABLE)
         file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
         return (init_settings, env_settings, *file)
+
+
+def default_instance() -> str:
+    """The name of a bridge to which nobody gave one."""
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", gethostname())
+    return f"{host[:48]}-{os.getpid()}"
 
 
 def load(**overrides: object) -> Settings:

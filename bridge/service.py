@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter, time_ns
 
+from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
 from bridge.broker.fitness import UnfitStreamError
 from bridge.broker.stream import StreamSettings
 from bridge.census import Census
-from bridge.config import EMBEDDED, Settings
+from bridge.config import EMBEDDED, Settings, default_instance
 from bridge.core.connection import Connection
 from bridge.core.histogram import Histogram
 from bridge.core.hub import Hub
@@ -23,6 +24,9 @@ from bridge.files import with_files_for
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
 from bridge.web.app import create_app
+from bridge.web.desk import Desk, answerers
+from bridge.web.fleet import Fleet
+from bridge.web.manager import ConnectionManager
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from contracts.catalog import families, open_family
@@ -73,12 +77,18 @@ class Bridge:
             heartbeat_seconds=settings.feed_heartbeat_seconds,
         )
         self.shore = Shore(self.hub, _limits(settings), self._probe)
+        desk = Desk(self.shore, settings.instance or default_instance())
+        self.cluster = Cluster(
+            self.nats, desk.instance, settings.stream_name, answerers(desk), seconds=settings.gather_seconds
+        )
+        connections = ConnectionManager(Fleet(desk, self.cluster))
         sources = Sources(self.hub, self.feed, self.nats, self.census, self.loop_delay)
-        self.app = create_app(self.shore, registry_of(sources), settings.prefix)
+        self.app = create_app(self.shore, connections, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
-        async with connected(nats_url, "crew-bridge", self.nats) as client:
+        async with connected(nats_url, "crew-bridge", self.nats) as client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.cluster.run(client))
             await self.feed.run(client)
 
     async def send_away(self) -> None:

@@ -72,7 +72,13 @@ class Client:
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Status and body of a GET; JSON is parsed."""
-        return await asyncio.to_thread(_get, self.url + path)
+        return await self.send("GET", path)
+
+    async def send(self, method: str, path: str, body: Json | bytes | None = None) -> tuple[int, Any]:
+        """Status and body of any request; JSON is parsed."""
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 - the bridge's
+        return await asyncio.to_thread(_send, request)
 
     @asynccontextmanager
     async def connect(self, endpoint: str, **query: object) -> AsyncIterator[Listener]:
@@ -82,9 +88,9 @@ class Client:
             yield Listener(socket, json.loads(await socket.recv()))
 
 
-def _get(url: str) -> tuple[int, Any]:
+def _send(request: urllib.request.Request) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the bridge that the test started
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the bridge that the test started
             return answer.status, _body(answer.read())
     except urllib.error.HTTPError as error:
         with error:

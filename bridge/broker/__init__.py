@@ -1,1 +1,1 @@
-"""The NATS shore: the connection, the stream, and the feed that reads it."""
+"""The NATS shore: the connection, the stream, the feed that reads it, and the other bridges."""

@@ -1,5 +1,6 @@
 """The connection to NATS, which outlives the server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -84,3 +85,10 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
     finally:
         events.is_ending = True
         await client.close()
+
+
+def end_if_cancelled() -> None:
+    """``asyncio.wait_for`` of Python 3.11, in nats-py's requests, may lose a cancellation: look again."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -19,7 +19,7 @@ from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig, StreamInfo, StreamState
 
-from bridge.broker.connection import ConnectionEvents
+from bridge.broker.connection import ConnectionEvents, end_if_cancelled
 from bridge.broker.fitness import UnfitStreamError, differences, losses
 from bridge.broker.replies import Control, parse_control, parse_reply
 from bridge.broker.stream import StreamSettings, ensure_stream, epoch_of
@@ -104,7 +104,7 @@ class Feed:
         Except that a stream which would lose events, found at the start, raises `UnfitStreamError`.
         """
         while True:
-            _end_if_cancelled()
+            end_if_cancelled()
             try:
                 await self._consume(client)
             except (NatsError, TimeoutError, OSError) as error:
@@ -179,7 +179,7 @@ class Feed:
 
     async def _watch(self, consumption: "Consumption") -> str:
         """Wait until the consumer is at its end, and say why."""
-        _end_if_cancelled()
+        end_if_cancelled()
         silence = self._heartbeat * MISSED_HEARTBEATS
         while True:
             consumption.was_heard = False
@@ -274,10 +274,3 @@ def _start(state: StreamState, ring_bytes: int) -> int:
         return max(state.first_seq, 1)
     span = state.last_seq - state.first_seq + 1
     return state.last_seq + 1 - int(span * ring_bytes / state.bytes)
-
-
-def _end_if_cancelled() -> None:
-    """``asyncio.wait_for`` of Python 3.11, in nats-py's requests, may lose a cancellation: look again."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -1,5 +1,7 @@
 """Heartbeats for who listens, an end for who does not: one look at all connections, once a second."""
 
+from typing import NamedTuple
+
 from bridge.core.connection import Connection
 from bridge.core.frames import Opcode, frame
 from bridge.core.hub import Hub
@@ -8,6 +10,13 @@ from contracts.events import WebSocketEvent
 from contracts.types import EventType
 
 _PING = frame(b"", Opcode.PING)
+
+
+class Stale(NamedTuple):
+    """A connection that was ended, and for how many seconds nothing had been heard from it."""
+
+    connection: Connection
+    silence: float
 
 
 class Sweep:
@@ -22,22 +31,26 @@ class Sweep:
         self._stale_after = stale_after
         self._buffer_limit = buffer_limit
 
-    def run(self, now: float) -> int:
-        """Look at every connection, end the stale ones, and say how many those were.
+    def run(self, now: float, stale_after: float | None = None) -> list[Stale]:
+        """Look at every connection, end the stale ones, and say which those were.
 
-        ``now`` is in the seconds of the clock that connections were opened by.
+        ``now`` is in the seconds of the clock that connections were opened by. ``stale_after`` holds for
+        this time only.
         """
+        limit = self._stale_after if stale_after is None else stale_after
         beats: dict[int, bytes] = {}
-        before = self._hub.counters.stale
+        stale: list[Stale] = []
         for connection in tuple(self._hub.connections.values()):
             self._note_progress(connection, now)
-            if now - connection.last_heard > self._stale_after:
+            silence = now - connection.last_heard
+            if silence > limit:
                 self._hub.counters.stale += 1
                 self._hub.close(connection, CloseCode.STALE, "nothing was heard from you")
+                stale.append(Stale(connection, silence))
             elif now >= connection.next_heartbeat:
                 connection.next_heartbeat = now + self._interval
                 self._beat(connection, beats)
-        return self._hub.counters.stale - before
+        return stale
 
     @staticmethod
     def _note_progress(connection: Connection, now: float) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from bridge.web import admin, probes, websocket
+from bridge.web.manager import CONNECTIONS, ConnectionManager
 from bridge.web.probes import REGISTRY
 from bridge.web.shore import SHORE, Shore
 
@@ -16,10 +17,13 @@ _POLICY = (
 )
 
 
-def create_app(shore: Shore, registry: CollectorRegistry, prefix: str) -> web.Application:
+def create_app(
+    shore: Shore, connections: ConnectionManager, registry: CollectorRegistry, prefix: str
+) -> web.Application:
     """Every route; ``prefix`` is in front of all but probes and page."""
     app = web.Application()
     app[SHORE] = shore
+    app[CONNECTIONS] = connections
     app[REGISTRY] = registry
     app[PAGE] = (
         (files("bridge.web") / "static" / "index.html")

@@ -4,6 +4,7 @@ import asyncio
 import socket as sockets
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WebSocketError, WSMsgType, web
@@ -21,6 +22,19 @@ GOODBYE_SECONDS: Final = 2.0
 """How long a client has to answer a close before it is cut off."""
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as far as HTTP tells."""
+
+    remote: str | None
+    user_agent: str | None
+    principal: str | None = None
+
+
+NOBODY: Final = Peer(None, None)
+"""Of a connection that is over."""
+
+
 class Session:
     """Writes frames straight to the transport, and answers what the client says.
 
@@ -28,9 +42,14 @@ class Session:
     """
 
     def __init__(
-        self, response: web.WebSocketResponse, writer: AbstractStreamWriter, transport: asyncio.Transport
+        self,
+        response: web.WebSocketResponse,
+        writer: AbstractStreamWriter,
+        transport: asyncio.Transport,
+        peer: Peer,
     ) -> None:
         self.response = response
+        self.peer = peer
         self._writer = writer
         self._transport = transport
         self._task = asyncio.current_task()

@@ -18,10 +18,10 @@ from bridge.core.connection import Connection
 from bridge.core.goodbye import goodbyes
 from bridge.core.hub import Hub
 from bridge.core.socket import CloseCode
-from bridge.core.sweep import Sweep
+from bridge.core.sweep import Stale, Sweep
 from bridge.web.errors import refuse
 from bridge.web.origin import is_allowed
-from bridge.web.session import GOODBYE_SECONDS, Session
+from bridge.web.session import GOODBYE_SECONDS, NOBODY, Peer, Session
 
 _SWEEP_SECONDS: Final = 1.0
 _SOON: Final = 1.0
@@ -119,6 +119,23 @@ class Shore:
             if not self._sessions:
                 self._empty.set()
 
+    def peer_of(self, connection: Connection) -> Peer:
+        """Who is at the other end."""
+        session = self._sessions.get(connection)
+        return NOBODY if session is None else session.peer
+
+    def is_full(self, connection: Connection) -> bool:
+        """Whether its socket has to drain before more is sent."""
+        session = self._sessions.get(connection)
+        return session is not None and session.is_draining
+
+    def sweep(self, stale_after: float | None = None) -> list[Stale]:
+        """Send heartbeats that are due, and end the connections that are stale, now; who they were."""
+        ended = self._sweep.run(asyncio.get_running_loop().time(), stale_after)
+        if ended:
+            self.last_cleanup = datetime.now(UTC)
+        return ended
+
     def on_full(self, connection: Connection) -> None:
         """The hub found the connection's socket full: tell it when there is room."""
         session = self._sessions.get(connection)
@@ -163,11 +180,9 @@ class Shore:
         self.hub.drained(connection)
 
     async def _sweep_for_ever(self) -> None:
-        clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            if self._sweep.run(clock()):
-                self.last_cleanup = datetime.now(UTC)
+            self.sweep()
 
 
 SHORE: Final = web.AppKey("SHORE", Shore)

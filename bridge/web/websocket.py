@@ -12,7 +12,7 @@ from bridge.core.connection import Connection
 from bridge.core.frames import frame
 from bridge.web.errors import refuse
 from bridge.web.query import Query, parse_query
-from bridge.web.session import GOODBYE_SECONDS, Session
+from bridge.web.session import GOODBYE_SECONDS, Peer, Session
 from bridge.web.shore import SHORE, Shore
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
@@ -96,7 +96,7 @@ async def _shake_hands(shore: Shore, request: web.Request) -> Session:
     if transport is None:
         raise ConnectionResetError("the client went away during the handshake")
     transport.set_write_buffer_limits(high=shore.limits.buffer_bytes)
-    return Session(response, writer, transport)
+    return Session(response, writer, transport, Peer(request.remote, request.headers.get("User-Agent")))
 
 
 def _established(shore: Shore, connection: Connection, recovery: Recovery | None) -> bytes:

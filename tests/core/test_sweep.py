@@ -22,7 +22,7 @@ def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor()
     sweep = _sweep(bench)
     connection.last_heard = 24
 
-    assert sweep.run(24) == sweep.run(25) == sweep.run(26) == 0
+    assert sweep.run(24) == sweep.run(25) == sweep.run(26) == []
 
     beat = socket.written[-1]
     assert len(socket.written) == 2
@@ -39,7 +39,8 @@ def test_who_is_silent_for_too_long_is_cut_off() -> None:
     talking, _ = bench.connect(client_id="talking")
     talking.last_heard = 10
 
-    assert _sweep(bench).run(61) == 1
+    (stale,) = _sweep(bench).run(61)
+    assert stale.silence == 61
 
     assert socket.closed == (CloseCode.STALE, "nothing was heard from you")
     assert list(bench.hub.connections) == ["talking"]

@@ -12,7 +12,7 @@ async def test_health_says_how_the_bridge_is(bridge: Client, publisher: EventPub
         await listener.events(1)
         status, body = await bridge.get(f"{PREFIX}/health")
     assert status == 200
-    assert body.keys() == {
+    assert body.keys() >= {
         *("status", "active_connections", "total_messages_sent", "uptime_seconds", "last_cleanup"),
     }
     assert (body["status"], body["active_connections"], body["total_messages_sent"]) == ("healthy", 1, 2)
@@ -29,9 +29,9 @@ async def test_connections_says_who_is_connected_to_what(
         status, body = await bridge.get(f"{PREFIX}/connections")
 
     assert (status, body["status"]) == (200, "success")
-    assert body.keys() == {"status", "data"}
+    assert body.keys() >= {"status", "data"}
     data = body["data"]
-    assert data.keys() == {
+    assert data.keys() >= {
         *("active_connections", "subscription_counts", "average_connection_duration"),
         *("uptime_statistics", "connections"),
     }
@@ -39,7 +39,7 @@ async def test_connections_says_who_is_connected_to_what(
     assert data["subscription_counts"] == {f"execution_{new_id}": 1, "global": 1}
     assert data["average_connection_duration"] > 0
     assert data["uptime_statistics"]["connections_opened"] == 2
-    mine = data["connections"][0]
+    (mine,) = [c for c in data["connections"] if c["client_id"] == new_id]
     head = one.first["head"] + 1
     assert (mine["client_id"], mine["endpoint"]) == (new_id, "executions")
     assert (mine["cursor"], mine["lag"], mine["events_sent"]) == (head, 0, 1)

@@ -116,12 +116,12 @@ async def test_it_leaves_the_head_and_gets_everything_once_and_in_order_when_it_
         statistics = await _behind(bridge, slow.first["client_id"], begin + _COUNT)
         assert statistics["buffered_bytes"] <= _BUFFER + MAX_BATCH + 2 * _SIZE
         assert await _metric(bridge, "crew_bridge_fell_behind_total") >= 1
-        assert await _metric(bridge, "crew_bridge_connections_live") == 1
+        assert await _metric(bridge, 'crew_bridge_cursors{state="live"}') == 1
 
         assert await _tasks(slow, _COUNT) == _names(_COUNT)
         await _flood(bridge, new_id, 3, first=_COUNT)
         assert await _tasks(slow, 3) == _names(3, first=_COUNT)
-        assert await _metric(bridge, "crew_bridge_connections_live") == 2
+        assert await _metric(bridge, 'crew_bridge_cursors{state="live"}') == 2
         assert await _metric(bridge, "crew_bridge_gaps_total") == 0
 
 

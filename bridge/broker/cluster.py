@@ -1,0 +1,231 @@
+"""The bridges of one stream as a NATS micro service: each answers for itself, each can ask all others.
+
+nats-py's service always puts an endpoint into a queue group, in which one member answers; a group of each
+bridge's own makes all of them answer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from time import monotonic
+from typing import Final, Literal
+from uuid import uuid4
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.micro import add_service
+from nats.micro.request import Request
+from nats.micro.service import ServiceConfig
+
+from bridge.broker.connection import ConnectionEvents, end_if_cancelled
+from bridge.broker.parts import Assembly, cut
+from bridge.broker.peers import HELLO_SECONDS, Hello, Peers
+from contracts.cluster import Replies, Reply
+
+log = structlog.get_logger(__name__)
+
+SERVICE: Final = "crew-bridge"
+_PREFIX: Final = "_CREW_BRIDGE"
+"""No family begins with an underscore, so no stream of events takes these subjects."""
+_ID: Final = "Bridge-Id"
+_INSTANCE: Final = "Bridge-Instance"
+_ACQUAINTANCE_SECONDS: Final = 0.25
+"""How long the others may take to say hello to a newcomer."""
+_GOODBYE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 0.5
+
+Answerer = Callable[[bytes], Awaitable[bytes]]
+"""Answers a question that another bridge asks."""
+
+
+class Cluster:
+    """One bridge among the others that serve the same stream.
+
+    ``answerers``: by the verbs that others may ask. ``seconds``: how long an answer may take.
+    """
+
+    def __init__(
+        self,
+        events: ConnectionEvents,
+        instance: str,
+        stream: str,
+        answerers: dict[str, Answerer],
+        *,
+        seconds: float,
+    ) -> None:
+        self.instance = instance
+        self._prefix = f"{_PREFIX}.{stream}"
+        self._stream = stream
+        self._answerers = answerers
+        self._seconds = seconds
+        self._id = uuid4().hex
+        self._peers = Peers(self._id, monotonic)
+        self._client: Client | None = None
+        self._acquainted = 0.0
+        """When all others have had the time to say hello to us."""
+        self._tasks: asyncio.TaskGroup | None = None
+        self.errors = 0
+        """Questions that could not be answered."""
+        events.on_reconnect.append(self._meet)
+
+    @property
+    def peers(self) -> list[str]:
+        """The names of the other bridges heard of a moment ago."""
+        return sorted(self._peers.known().values())
+
+    async def run(self, client: Client) -> None:
+        """Answer, and say that we are here, for ever; ends by cancellation only."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                while True:
+                    await self._take_part(client)
+            finally:
+                self._tasks = None
+
+    async def _take_part(self, client: Client) -> None:
+        """Until NATS fails us, which a reconnect alone does not."""
+        try:
+            async with self._serving(client):
+                self._client = client
+                self._meet()
+                while True:
+                    end_if_cancelled()
+                    await asyncio.sleep(HELLO_SECONDS)
+                    await self._say("here")
+        except (NatsError, TimeoutError, OSError) as error:
+            log.warning("not among the bridges", error=str(error) or type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            self._client = None
+
+    async def ask(self, verb: str, question: bytes) -> Replies:
+        """The answers of all other bridges; returns when those that are known have answered, or in time."""
+        client, expected = self._client, self._peers.known()
+        if client is None or not client.is_connected:
+            return Replies((), tuple(sorted(expected.values())), reachable=False)
+        round_ = _Round(expected)
+        asyncio.get_running_loop().call_at(self._acquainted, round_.expect_no_others)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._ask(client, verb, question, round_)
+        except TimeoutError:
+            pass
+        except NatsError as error:
+            log.warning("the other bridges could not be asked", error=str(error) or type(error).__name__)
+            return Replies((), tuple(sorted(expected.values())), reachable=False)
+        return Replies(tuple(round_.replies), round_.missing, reachable=True)
+
+    async def _ask(self, client: Client, verb: str, question: bytes, round_: "_Round") -> None:
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, cb=round_.take)
+        try:
+            subject = f"{self._prefix}.{verb}"
+            await client.publish(subject, question, reply=inbox, headers={_ID: self._id})
+            await round_.complete.wait()
+        finally:
+            if not client.is_closed:
+                await subscription.unsubscribe()
+
+    @asynccontextmanager
+    async def _serving(self, client: Client) -> AsyncIterator[None]:
+        hellos = await client.subscribe(f"{self._prefix}.hello", cb=self._on_hello)
+        config = ServiceConfig(
+            name=SERVICE,
+            version=version("crew-bridge"),
+            description="the bridges that carry crew events to browsers, and administer their connections",
+            metadata={"instance": self.instance, "stream": self._stream},
+            queue_group=self._id,
+        )
+        service = await add_service(client, config)
+        for verb, answerer in self._answerers.items():
+            handler = self._handler(answerer)
+            await service.add_endpoint(name=verb, subject=f"{self._prefix}.{verb}", handler=handler)
+        try:
+            yield
+        finally:
+            if client.is_connected:
+                with suppress(NatsError, TimeoutError):
+                    async with asyncio.timeout(_GOODBYE_SECONDS):
+                        await hellos.unsubscribe()
+                        await self._publish_hello(client, "leaving")
+                        await service.stop()
+                        await client.flush()
+
+    def _handler(self, answerer: Answerer) -> Callable[[Request], Awaitable[None]]:
+        """A handler that returns at once: nats-py calls it for one request after the other."""
+
+        async def handle(request: Request) -> None:
+            if (request.headers or {}).get(_ID) != self._id and self._tasks is not None:
+                self._tasks.create_task(self._answer(request, answerer))
+
+        return handle
+
+    async def _answer(self, request: Request, answerer: Answerer) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await answerer(request.data)
+                headers = {_ID: self._id, _INSTANCE: self.instance}
+                for part, numbers in cut(body):
+                    await request.respond(part, headers | numbers)
+        except Exception:
+            self.errors += 1
+            log.exception("a question of another bridge was not answered", subject=request.subject)
+
+    def _meet(self) -> None:
+        """Ask who is there: now, and until they had the time to answer, anybody may be."""
+        self._acquainted = asyncio.get_running_loop().time() + min(self._seconds, _ACQUAINTANCE_SECONDS)
+        if self._tasks is not None:
+            self._tasks.create_task(self._say("asking"))
+
+    async def _on_hello(self, message: Msg) -> None:
+        if self._peers.hear(message.data):
+            await self._say("here")
+
+    async def _say(self, state: Literal["asking", "here", "leaving"]) -> None:
+        if self._client is not None and self._client.is_connected:
+            with suppress(NatsError):
+                await self._publish_hello(self._client, state)
+
+    async def _publish_hello(self, client: Client, state: Literal["asking", "here", "leaving"]) -> None:
+        hello = Hello(id=self._id, instance=self.instance, state=state)
+        await client.publish(f"{self._prefix}.hello", hello.model_dump_json().encode())
+
+
+class _Round:
+    """One question's answers, as they come in: from those that are expected, and others for a while."""
+
+    def __init__(self, expected: dict[str, str]) -> None:
+        self._awaited = dict(expected)
+        self._is_open = True
+        self._assemblies: dict[str, Assembly] = {}
+        self.replies: list[Reply] = []
+        self.complete = asyncio.Event()
+
+    def expect_no_others(self) -> None:
+        """Whoever there is, is known by now."""
+        self._is_open = False
+        self._look()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(sorted(self._awaited.values()))
+
+    async def take(self, message: Msg) -> None:
+        """nats-py calls this for every message of the inbox."""
+        headers = message.headers or {}
+        id_, instance = headers.get(_ID), headers.get(_INSTANCE)
+        if id_ is None or instance is None:
+            return
+        body = self._assemblies.setdefault(id_, Assembly()).add(message.data, headers)
+        if body is not None:
+            self.replies.append(Reply(instance, body))
+            self._awaited.pop(id_, None)
+            self._look()
+
+    def _look(self) -> None:
+        if not self._awaited and not self._is_open:
+            self.complete.set()

@@ -1,0 +1,147 @@
+"""What this bridge answers about its own connections, whoever asks: an operator, or another bridge."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Final, Generic, TypeVar
+
+from bridge.core.connection import Connection
+from bridge.core.hub import Hub
+from bridge.web.shore import Shore
+from bridge.web.summary import details, summary
+from contracts.cluster import (
+    Cleaned,
+    CleanUp,
+    Disconnect,
+    Ended,
+    Explain,
+    Explanation,
+    Survey,
+    Surveyed,
+)
+from contracts.operations import Body, InstanceUptime, RemovedConnection
+from contracts.subscriptions import parse_subscription
+
+MAX_COUNTED: Final = 1000
+"""Names in a count of subscriptions: the most frequent ones."""
+
+
+class Desk:
+    """Answers for one bridge."""
+
+    def __init__(self, shore: Shore, instance: str) -> None:
+        self.shore = shore
+        self.instance = instance
+
+    @property
+    def _hub(self) -> Hub:
+        return self.shore.hub
+
+    async def survey(self, question: Survey) -> Surveyed:
+        """How many there are, and the next of those that are asked for."""
+        now = asyncio.get_running_loop().time()
+        connections = self._hub.connections.values()
+        chosen = list(self._chosen(question))
+        after = question.after or ("", "")
+        page = nsmallest(
+            question.limit,
+            (c for c in chosen if (c.client_id, self.instance) > after),
+            key=lambda connection: connection.client_id,
+        )
+        counts = Counter(name for c in connections for name in c.subscriptions)
+        return Surveyed(
+            uptime=self._uptime(),
+            subscription_counts=dict(counts.most_common(MAX_COUNTED)),
+            connection_seconds=sum(now - c.opened_at for c in connections),
+            matching=len(chosen),
+            connections=[summary(self.shore, self.instance, connection) for connection in page],
+        )
+
+    async def explain(self, question: Explain) -> Explanation:
+        """Everything about one client."""
+        connection = self._hub.connections.get(question.client_id)
+        if connection is None:
+            return Explanation(connection=None)
+        return Explanation(connection=details(self.shore, self.instance, connection))
+
+    async def disconnect(self, question: Disconnect) -> Ended:
+        """End one client's connection."""
+        connection = self._hub.connections.get(question.client_id)
+        if connection is not None:
+            self._hub.close(connection, question.code, question.reason)
+        return Ended(ended=connection is not None)
+
+    async def clean_up(self, question: CleanUp) -> Cleaned:
+        """End the stale ones."""
+        stale = self.shore.sweep(question.silent_seconds)
+        return Cleaned(
+            removed=[
+                RemovedConnection(
+                    client_id=connection.client_id,
+                    instance=self.instance,
+                    endpoint=connection.endpoint,
+                    silent_seconds=round(silence, 3),
+                )
+                for connection, silence in stale
+            ]
+        )
+
+    def _chosen(self, question: Survey) -> Iterator[Connection]:
+        head = self._hub.log.head
+        pattern = question.subscription and parse_subscription(question.subscription).pattern
+        for connection in self._hub.connections.values():
+            if (
+                question.endpoint in (None, connection.endpoint)
+                and (not pattern or any(s.pattern == pattern for s in connection.subscriptions.values()))
+                and question.principal in (None, self.shore.peer_of(connection).principal)
+                and head - connection.resume_point(head) >= question.min_lag
+            ):
+                yield connection
+
+    def _uptime(self) -> InstanceUptime:
+        counters = self._hub.counters
+        return InstanceUptime(
+            instance=self.instance,
+            active_connections=len(self._hub.connections),
+            uptime_seconds=round(self.shore.uptime, 3),
+            connections_opened=counters.opened.total(),
+            connections_closed=counters.closed.total(),
+            messages_sent=counters.messages_out,
+            bytes_sent=counters.bytes_out,
+        )
+
+
+Q = TypeVar("Q", bound=Body)
+A = TypeVar("A", bound=Body)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb(Generic[Q, A]):
+    """One thing that bridges ask each other."""
+
+    name: str
+    question: type[Q]
+    answer: type[A]
+    act: Callable[[Desk, Q], Awaitable[A]]
+
+    def at(self, desk: Desk) -> Callable[[bytes], Awaitable[bytes]]:
+        """What another bridge calls, with the bytes that it sends."""
+
+        async def answer(question: bytes) -> bytes:
+            asked = self.question.model_validate_json(question)
+            return (await self.act(desk, asked)).model_dump_json().encode()
+
+        return answer
+
+
+SURVEY: Final = Verb("survey", Survey, Surveyed, Desk.survey)
+EXPLAIN: Final = Verb("explain", Explain, Explanation, Desk.explain)
+DISCONNECT: Final = Verb("disconnect", Disconnect, Ended, Desk.disconnect)
+CLEAN_UP: Final = Verb("clean_up", CleanUp, Cleaned, Desk.clean_up)
+
+
+def answerers(desk: Desk) -> dict[str, Callable[[bytes], Awaitable[bytes]]]:
+    """All that other bridges may ask of this one, by verb."""
+    return {verb.name: verb.at(desk) for verb in (SURVEY, EXPLAIN, DISCONNECT, CLEAN_UP)}

@@ -1,0 +1,54 @@
+"""This bridge and all others, asked together."""
+
+from typing import Protocol, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from bridge.web.desk import Desk, Verb
+from contracts.cluster import Replies
+from contracts.operations import Body, Coverage
+
+log = structlog.get_logger(__name__)
+
+Q = TypeVar("Q", bound=Body)
+A = TypeVar("A", bound=Body)
+
+
+class Others(Protocol):
+    """The other bridges of the cluster."""
+
+    @property
+    def peers(self) -> list[str]:
+        """The names of those heard of a moment ago."""
+        ...
+
+    async def ask(self, verb: str, question: bytes) -> Replies:
+        """What they answer, within a deadline; who did not is named."""
+        ...
+
+
+class Fleet:
+    """Puts one question to every bridge, this one included."""
+
+    def __init__(self, desk: Desk, others: Others) -> None:
+        self.desk = desk
+        self.others = others
+
+    async def ask(self, verb: Verb[Q, A], question: Q) -> tuple[dict[str, A], Coverage]:
+        """The answers by instance, and who gave one. An answer that cannot be read is none."""
+        own = await verb.act(self.desk, question)
+        replies = await self.others.ask(verb.name, question.model_dump_json().encode())
+        answers, missing = {self.desk.instance: own}, list(replies.missing)
+        for instance, body in replies.answers:
+            try:
+                answers[instance] = verb.answer.model_validate_json(body)
+            except ValidationError:
+                log.warning("a bridge answered what this one cannot read", instance=instance, verb=verb.name)
+                missing.append(instance)
+        return answers, Coverage(
+            instance=self.desk.instance,
+            answered=sorted(answers),
+            missing=sorted(missing),
+            reachable=replies.reachable,
+        )

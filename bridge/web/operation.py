@@ -1,0 +1,77 @@
+"""One HTTP operation: what it takes, what it does, and what it answers, for the router and for OpenAPI."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bridge.web.errors import refuse
+from contracts.errors import ContractError
+
+
+class Nothing(BaseModel):
+    """No parameter, no body."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Q = TypeVar("Q", bound=BaseModel)
+B = TypeVar("B", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[Q, B]):
+    """``act`` is given the request, its query and its body, read and valid; it returns an ``answer``."""
+
+    method: str
+    path: str
+    summary: str
+    act: Callable[[web.Request, Q, B], Awaitable[BaseModel]]
+    query: type[Q]
+    body: type[B]
+    answer: type[BaseModel]
+    refusals: tuple[int, ...] = ()
+    """Statuses it may refuse with, besides those for a malformed query or body."""
+
+    def route(self, prefix: str) -> web.RouteDef:
+        """Its place in the router, under ``prefix``."""
+        return web.route(self.method, prefix + self.path, self.handle)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Read, act, answer."""
+        query = read_query(self.query, request.query)
+        body = await self._read_body(request)
+        try:
+            answer = await self.act(request, query, body)
+        except ContractError as error:
+            raise refuse(422, "invalid_request", error.reason, error.field) from None
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    async def _read_body(self, request: web.Request) -> B:
+        """No body is as good as an empty object, where nothing is required."""
+        text = await request.read() or b"{}"
+        return _valid(self.body, lambda model: model.model_validate_json(text))
+
+
+def read_query(model: type[M], query: MultiMapping[str]) -> M:
+    """Query parameters; an unknown, repeated or malformed one is refused."""
+    repeated = next((name for name in query if len(query.getall(name)) > 1), None)
+    if repeated is not None:
+        raise refuse(422, "invalid_request", "is given more than once", repeated)
+    given: dict[str, Any] = dict(query)
+    return _valid(model, lambda model: model.model_validate(given))
+
+
+def _valid(model: type[M], read: Callable[[type[M]], M]) -> M:
+    try:
+        return read(model)
+    except ValidationError as error:
+        fault = ContractError.from_validation(error)
+        is_json = error.errors(include_input=False)[0]["type"] != "json_invalid"
+    if is_json:
+        raise refuse(422, "invalid_request", fault.reason, fault.field)
+    raise refuse(400, "invalid_json", fault.reason)

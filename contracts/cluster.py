@@ -1,0 +1,86 @@
+"""What bridges ask each other, and the answer that belongs to each question.
+
+Bridges of two versions may talk for as long as an upgrade takes: keys that one does not know, it passes over.
+"""
+
+from typing import NamedTuple
+
+from contracts.operations import Body, ConnectionDetails, ConnectionSummary, InstanceUptime, RemovedConnection
+
+
+class Survey(Body):
+    """The question how many are connected, to what, and who are the next ``limit`` of those selected."""
+
+    limit: int
+    after: tuple[str, str] | None = None
+    """``client_id`` and instance of the last connection that is known already."""
+    subscription: str | None = None
+    endpoint: str | None = None
+    principal: str | None = None
+    min_lag: int = 0
+
+
+class Surveyed(Body):
+    """One bridge's answer."""
+
+    uptime: InstanceUptime
+    subscription_counts: dict[str, int]
+    connection_seconds: float
+    """How long all connections have lasted, together."""
+    matching: int
+    connections: list[ConnectionSummary]
+
+
+class Explain(Body):
+    """The question what is known of a client."""
+
+    client_id: str
+
+
+class Explanation(Body):
+    """None: it is not connected here."""
+
+    connection: ConnectionDetails | None
+
+
+class Disconnect(Body):
+    """The request to end a client's connection."""
+
+    client_id: str
+    code: int
+    reason: str
+
+
+class Ended(Body):
+    """Whether there was one."""
+
+    ended: bool
+
+
+class CleanUp(Body):
+    """The request to end connections that were silent for so long, by default as long as a bridge allows."""
+
+    silent_seconds: float | None = None
+
+
+class Cleaned(Body):
+    """Whose connections were ended."""
+
+    removed: list[RemovedConnection]
+
+
+class Reply(NamedTuple):
+    """One bridge's answer, as it came."""
+
+    instance: str
+    body: bytes
+
+
+class Replies(NamedTuple):
+    """What came back from the other bridges."""
+
+    answers: tuple[Reply, ...]
+    missing: tuple[str, ...]
+    """Bridges heard of a moment ago that did not answer in time, or could not be asked."""
+    reachable: bool
+    """Whether anybody could be asked."""
