@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     """Memory for recent events, for resuming clients."""
     buffer_bytes: Bytes = 256 * 1024
     """A socket with more than this waiting is slow: it reads on from the log when it has drained."""
+    history_reads: Annotated[int, Field(ge=1)] = 8
+    """Reads of the stream at once, for clients that look back beyond the ring."""
+    history_chunk_bytes: Bytes = 1024**2
+    """How much such a read brings."""
     max_delay_seconds: Annotated[float, Field(ge=0)] = 0.025
     """How long an event may wait, under load, for others to be sent with it."""
 

@@ -16,6 +16,27 @@ log = structlog.get_logger(__name__)
 _FIELDS = {*WebSocketEvent.model_fields, "subject"}
 
 
+def entry_of(
+    message: StoredMessage, epoch: str, count: Callable[[WebSocketEvent], None] | None = None
+) -> Entry | str:
+    """The entry that a stored message makes, live or read again; if it is no event, its first bad field.
+
+    ``count`` is told of the event. Never raises: what goes wrong in here is logged, as field ``internal``.
+    """
+    try:
+        decoded = decode(message, epoch)
+        if count is not None:
+            count(decoded.event)
+        return Entry.of_event(decoded, message.seq)
+    except ContractError as error:
+        field = _closed(error.field)
+        log.debug("not an event", subject=message.subject, seq=message.seq, field=field)
+        return field
+    except Exception:
+        log.exception("event not readable", subject=message.subject, seq=message.seq)
+        return "internal"
+
+
 class Intake:
     """The feed's sink. Never raises: a message that is no event is counted and passed over.
 
@@ -32,20 +53,11 @@ class Intake:
 
     def message(self, message: StoredMessage) -> None:
         """One message of the stream."""
-        try:
-            decoded = decode(message, self._hub.log.epoch)
-            entry = Entry.of_event(decoded, message.seq)
-            self._count(decoded.event)
-        except ContractError as error:
-            field = _closed(error.field)
-            self._hub.reject(message.seq, field)
-            log.debug("not an event", subject=message.subject, seq=message.seq, field=field)
-            return
-        except Exception:
-            self._hub.reject(message.seq, "internal")
-            log.exception("event not readable", subject=message.subject, seq=message.seq)
-            return
-        self._hub.publish(entry)
+        entry = entry_of(message, self._hub.log.epoch, self._count)
+        if isinstance(entry, Entry):
+            self._hub.publish(entry)
+        else:
+            self._hub.reject(message.seq, entry)
 
     def gap(self, first: int, last: int, reason: GapReason) -> None:
         """Events that will never come."""

@@ -6,15 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter, time_ns
 
+from bridge.archive import Archive
 from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
 from bridge.broker.fitness import UnfitStreamError
+from bridge.broker.history import History
 from bridge.broker.stream import StreamSettings
 from bridge.census import Census
 from bridge.config import EMBEDDED, Settings, default_instance
 from bridge.core.connection import Connection
 from bridge.core.histogram import Histogram
+from bridge.core.history import Request
 from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.core.pump import Pump
@@ -64,11 +67,14 @@ class Bridge:
             buffer_limit=settings.buffer_bytes,
             wake=self.pump.wake,
             full=self._on_full,
+            fetch=self._on_fetch,
             now=time_ns,
         )
         self.census = Census()
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
+        self.archive = Archive(self.hub, at_once=settings.history_reads)
         self.nats = ConnectionEvents()
+        self.nats_history = ConnectionEvents()
         self.feed = Feed(
             self.nats,
             _stream(settings),
@@ -82,7 +88,7 @@ class Bridge:
             self.nats, desk.instance, settings.stream_name, answerers(desk), seconds=settings.gather_seconds
         )
         connections = ConnectionManager(Fleet(desk, self.cluster))
-        sources = Sources(self.hub, self.feed, self.nats, self.census, self.loop_delay)
+        sources = Sources(self.hub, self.feed, self.nats, self.archive, self.census, self.loop_delay)
         self.app = create_app(self.shore, connections, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
@@ -90,6 +96,13 @@ class Bridge:
         async with connected(nats_url, "crew-bridge", self.nats) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self.cluster.run(client))
             await self.feed.run(client)
+
+    async def read_for_ever(self, nats_url: str) -> None:
+        """Answer who looks back beyond the ring, on a connection of its own: the feed is not to wait."""
+        async with connected(nats_url, "crew-bridge-history", self.nats_history) as client:
+            settings = self._settings
+            history = History(client, settings.stream_name, max_bytes=settings.history_chunk_bytes)
+            await self.archive.run(history.read)
 
     async def send_away(self) -> None:
         """Let nobody in any more, and everybody go."""
@@ -110,6 +123,9 @@ class Bridge:
 
     def _on_full(self, connection: Connection) -> None:
         self.shore.on_full(connection)
+
+    def _on_fetch(self, request: Request) -> None:
+        self.archive.fetch(request)
 
     def _probe(self) -> Mapping[str, object]:
         feed, log = self.feed, self.hub.log
@@ -150,6 +166,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             working = [
                 tasks.create_task(bridge.feed_for_ever(nats_url)),
+                tasks.create_task(bridge.read_for_ever(nats_url)),
                 tasks.create_task(watch_delay(bridge.loop_delay)),
                 tasks.create_task(_raise_when_failed(bridge)),
             ]

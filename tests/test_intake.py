@@ -15,7 +15,14 @@ NOW = 1_700_000_000_000_000_000
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub(Log(1_000_000), buffer_limit=1_000, wake=lambda: None, full=lambda _: None, now=lambda: 0)
+    return Hub(
+        Log(1_000_000),
+        buffer_limit=1_000,
+        wake=lambda: None,
+        full=lambda _: None,
+        fetch=lambda _: None,
+        now=lambda: 0,
+    )
 
 
 @pytest.fixture

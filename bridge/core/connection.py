@@ -4,6 +4,7 @@ from bridge.core.cursor import Cursor
 from bridge.core.entry import Entry
 from bridge.core.frames import array_frame, frame
 from bridge.core.group import Group
+from bridge.core.history import Request
 from bridge.core.socket import Socket
 from bridge.core.view import View
 from contracts.filters import EventFilter
@@ -25,6 +26,7 @@ class Connection:
         "events_sent",
         "filter",
         "group",
+        "is_known",
         "is_open",
         "last_heard",
         "messages_sent",
@@ -33,10 +35,13 @@ class Connection:
         "socket",
         "subscriptions",
         "view",
+        "waits_for",
     )
 
     def __init__(self, client_id: str, endpoint: str, socket: Socket, now: float) -> None:
         self.client_id = client_id
+        self.is_known = True
+        """Whether the client chose its id: events may have been addressed to it before it came."""
         self.endpoint = endpoint
         self.socket = socket
         self.opened_at = now
@@ -48,8 +53,10 @@ class Connection:
         self.filter = EventFilter()
         self.batch = False
         self.view = View(frozenset())
-        self.cursor = Cursor(self.view, 0)
+        self.cursor = Cursor(self.view, 0, client_id)
         self.group: Group[Connection] | None = None
+        self.waits_for: Request | None = None
+        """What it has asked the stream for, and needs before it can read on."""
         self.is_open = True
         self.errors = 0
         self.events_sent = 0

@@ -44,6 +44,8 @@ class Counters:
     """Cursors that clients came with, by what became of them."""
     gaps: Counter[str] = field(default_factory=Counter)
     """Gaps announced, by reason: ``too_old`` counts for each connection, what the stream lost counts once."""
+    shared_requests: int = 0
+    """Times that a connection needed of the stream's past what had been asked for already."""
     fell_behind: int = 0
     """Times that a full socket left its group."""
     stale: int = 0

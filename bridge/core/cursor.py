@@ -6,12 +6,15 @@ its connection sits in a group.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bridge.core.entry import Entry
+from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
 from bridge.core.view import View
+from contracts.subjects import ANY, Pattern
 
 MAX_GIVEN = 64
 """How many past segments are remembered, to leave them out of a later subscription's look back."""
@@ -24,6 +27,8 @@ _MAX_ASKED = 1024
 
 _MAX_COUNTED = 8192
 """Questions asked to count what a client missed: 10 ms, in which nothing else happens."""
+
+_EVERYTHING = frozenset({Pattern(ANY, ANY, ANY, ANY)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +72,22 @@ class Page(NamedTuple):
     entries: list[Entry]
     upto: int
     lost: tuple[int, int] | None = None
-    """First and last ``seq`` of a stretch that is not in the log any more."""
+    """First and last ``seq`` of a stretch that is in the log no more, neither here nor in the stream."""
 
 
 class Cursor:
     """The position of one connection, and its reading list.
 
+    ``is_known``: the client chose its id, so events may have been addressed to it before it came.
     ``position`` is the last ``seq`` up to which the first segment was given. While the connection is in a
     group it may lag behind the head: what lies between was either not wanted or is held by the group.
     """
 
-    __slots__ = ("_forgotten", "_given", "position", "todo")
+    __slots__ = ("_client_id", "_forgotten", "_given", "_is_known", "position", "todo")
 
-    def __init__(self, view: View, after: int) -> None:
+    def __init__(self, view: View, after: int, client_id: str, *, is_known: bool = True) -> None:
+        self._client_id = client_id
+        self._is_known = is_known
         self.position = after
         self.todo = deque([Segment((view,), after)])
         self._given: deque[Segment] = deque()
@@ -115,40 +123,74 @@ class Cursor:
         """Whether nothing is left to read."""
         return len(self.todo) == 1 and self.position >= head
 
-    def read(self, log: Log, client_id: str, max_bytes: int) -> Page:
+    def read(self, log: Log, max_bytes: int, chunk: Chunk | None = None) -> Page | None:
         """The next entries to give, as many as fit in ``max_bytes`` (but one at least).
 
-        `advance` confirms them.
+        `advance` confirms them. None: they are older than the ring and not in ``chunk``; see `request`.
         """
         segment = self.todo[0]
         end = log.head if segment.upto is None else segment.upto
-        if self.position < min(log.floor, end):
-            upto = min(log.floor, end)
+        if self.position >= min(log.floor, end):
+            return self._page(log.after(self.position, segment.views[-1]), end, max_bytes)
+        if chunk is None or not self._is_served_by(chunk, log):
+            return None
+        if chunk.lost is not None and chunk.lost[1] > self.position:
+            upto = min(chunk.lost[1], log.floor, end)
             return Page([], upto, (self.position + 1, upto))
+        return self._page(chunk.later(self.position), min(chunk.upto, end), max_bytes)
+
+    def _page(self, source: Iterator[Entry], end: int, max_bytes: int) -> Page:
+        """What the first segment wants of ``source``, which holds all of it up to ``end``."""
+        segment = self.todo[0]
         entries: list[Entry] = []
         size = 0
         most = max(1, _MAX_ASKED // (len(segment.views) + len(segment.unless)))
-        for scanned, entry in enumerate(log.after(self.position, segment.views[-1])):
+        for scanned, entry in enumerate(source):
             if entry.seq > end:
                 break
             if scanned == most:
                 return Page(entries, entry.seq - 1)
-            if entry.client_id in (None, client_id) and segment.wants(entry):
+            if entry.client_id in (None, self._client_id) and segment.wants(entry):
                 size += len(entry.frame)
                 if entries and size > max_bytes:
                     return Page(entries, entry.seq - 1)
                 entries.append(entry)
         return Page(entries, end)
 
-    def count(self, log: Log, client_id: str, after: int) -> int | None:
-        """How many events after ``after`` are to be read now; None where counting would take too long."""
+    def request(self, log: Log) -> Request:
+        """What to ask the stream for, where `read` says None."""
+        return Request(log.epoch, self._patterns(log, log.floor), self.position, log.floor)
+
+    def _is_served_by(self, chunk: Chunk, log: Log) -> bool:
+        """Whether ``chunk`` says what comes next; it may have been read for another segment."""
+        return chunk.covers(self.position) and self._patterns(log, chunk.upto) <= chunk.patterns
+
+    def _patterns(self, log: Log, upto: int) -> frozenset[Pattern]:
+        """What selects all that the first segment may want of what the stream holds up to ``upto``."""
+        segment = self.todo[0]
+        patterns = segment.views[-1].patterns
+        if segment.is_backfill:
+            return patterns
+        if self._is_known and self.position < log.addressed.known_from:
+            return _EVERYTHING
+        return patterns.union(
+            map(Pattern._make, log.addressed.subjects(self._client_id, self.position, upto))
+        )
+
+    def count(self, log: Log, after: int) -> int | None:
+        """How many events after ``after`` are to be read now.
+
+        None where that takes too long, or a look into the stream.
+        """
         count = looked_at = 0
         for segment in self.todo:
+            if max(segment.after, after) < min(log.floor, log.head if segment.upto is None else segment.upto):
+                return None
             for entry in log.after(max(segment.after, after), segment.views[-1]):
                 looked_at += 1 + len(segment.unless)
                 if looked_at > _MAX_COUNTED:
                     return None
-                mine = not entry.is_gap and entry.client_id in (None, client_id)
+                mine = not entry.is_gap and entry.client_id in (None, self._client_id)
                 count += mine and segment.wants(entry)
         return count
 

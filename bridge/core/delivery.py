@@ -7,6 +7,7 @@ from bridge.core.connection import Connection, encode
 from bridge.core.counters import Counters
 from bridge.core.entry import Entry
 from bridge.core.group import Group
+from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
 from bridge.core.router import EventRouter
 from contracts.messages import Gap
@@ -21,6 +22,7 @@ class Delivery:
     ``buffer_limit``: bytes in a socket's buffer above which its connection is not written to any more.
     ``full`` is called then, maybe more than once; whoever hears it must call `drained` when there is room.
     ``now``: nanoseconds since 1970.
+    ``fetch`` is called with what connections need of the stream; `supply` brings it, whenever that is.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Delivery:
         wake: Callable[[], None],
         full: Callable[[Connection], None],
         now: Callable[[], int],
+        fetch: Callable[[Request], None],
     ) -> None:
         self._now = now
         self._log = log
@@ -41,12 +44,19 @@ class Delivery:
         self._buffer_limit = buffer_limit
         self._wake = wake
         self._full = full
-        self._readers: dict[Connection, None] = {}
+        self._fetch = fetch
+        self._readers: dict[Connection, Chunk | None] = {}
+        self._waiting: dict[Request, dict[Connection, None]] = {}
 
     @property
     def readers(self) -> int:
         """How many connections read on in the log now; those whose sockets are full are not among them."""
         return len(self._readers)
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait for the stream."""
+        return sum(map(len, self._waiting.values()))
 
     def flush(self) -> Iterator[None]:
         """Write what is due, one write a step.
@@ -57,13 +67,16 @@ class Delivery:
         readers, self._readers = self._readers, {}
         for group in groups:
             yield from self._flush_group(group)
-        for connection in readers:
+        for connection, chunk in readers.items():
             if connection.is_open and connection.group is None:
-                self._read(connection)
+                self._read(connection, chunk)
                 yield
 
-    def go_on(self, connection: Connection) -> None:
-        """Join the head, or read on, or wait for room: whatever is next for a connection in no group."""
+    def go_on(self, connection: Connection, chunk: Chunk | None = None) -> None:
+        """Join the head, or read on, or wait for room: whatever is next for a connection in no group.
+
+        ``chunk`` may hold what it needs. Who has to wait for room lets it go: it is to be had again.
+        """
         if not connection.is_open:
             return
         if self._is_full(connection):
@@ -72,8 +85,28 @@ class Delivery:
             self._router.join(connection)
             self._readers.pop(connection, None)
         else:
-            self._readers[connection] = None
+            self._readers[connection] = chunk
             self._wake()
+
+    def is_wanted(self, request: Request) -> bool:
+        """Whether a connection waits for the answer."""
+        return request in self._waiting
+
+    def supply(self, request: Request, chunk: Chunk) -> None:
+        """The answer to ``request``: who waits for it reads on."""
+        for connection in self._waiting.pop(request, ()):
+            connection.waits_for = None
+            self.go_on(connection, chunk)
+
+    def stop_waiting(self, connection: Connection) -> None:
+        """The connection has ended, or needs something else now."""
+        request, connection.waits_for = connection.waits_for, None
+        if request is None:
+            return
+        waiting = self._waiting[request]
+        del waiting[connection]
+        if not waiting:
+            del self._waiting[request]
 
     def drained(self, connection: Connection) -> None:
         """The connection's socket has room again."""
@@ -122,11 +155,15 @@ class Delivery:
         if times:
             self._counters.flush(part, self._now())
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: Connection, chunk: Chunk | None) -> None:
         if self._is_full(connection):
             self._full(connection)
             return
-        page = connection.cursor.read(self._log, connection.client_id, MAX_BATCH)
+        page = connection.cursor.read(self._log, MAX_BATCH, chunk)
+        if page is None:
+            self._wait(connection)
+            return
+        self.stop_waiting(connection)
         if page.lost is not None:
             first, last = page.lost
             connection.say(Gap(from_=first, to=last, reason="too_old"))
@@ -135,7 +172,21 @@ class Delivery:
         if page.entries:
             self._write(connection, page.entries)
         connection.cursor.advance(page.upto)
-        self.go_on(connection)
+        self.go_on(connection, chunk)
+
+    def _wait(self, connection: Connection) -> None:
+        """Nothing more for the connection until the stream was read."""
+        request = connection.cursor.request(self._log)
+        if request == connection.waits_for:
+            return
+        self.stop_waiting(connection)
+        connection.waits_for = request
+        waiting = self._waiting.setdefault(request, {})
+        waiting[connection] = None
+        if len(waiting) == 1:
+            self._fetch(request)
+        else:
+            self._counters.shared_requests += 1
 
     def _write(self, connection: Connection, entries: list[Entry]) -> None:
         for part in _parts(entries):

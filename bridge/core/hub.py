@@ -11,6 +11,7 @@ from bridge.core.counters import Counters
 from bridge.core.cursor import Cursor
 from bridge.core.delivery import Delivery
 from bridge.core.entry import Entry
+from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
 from bridge.core.router import EventRouter
 from bridge.core.socket import CloseCode
@@ -21,7 +22,9 @@ class Hub:
     """Gives every connection exactly what its view wants, once, in order, or says what is missing.
 
     ``wake``: there is something to flush. ``full``: a connection's socket is; whoever hears it calls
-    `drained` when there is room again. ``now``: nanoseconds since 1970, to know the age of what is sent.
+    `drained` when there is room again. ``fetch``: connections need what the stream holds and the ring does
+    not; whoever hears it calls `supply`, later, as soon as it can. ``now``: nanoseconds since 1970, to know
+    the age of what is sent.
     """
 
     def __init__(
@@ -32,13 +35,21 @@ class Hub:
         wake: Callable[[], None],
         full: Callable[[Connection], None],
         now: Callable[[], int],
+        fetch: Callable[[Request], None],
     ) -> None:
         self.log = log
         self.counters = Counters()
         self.router = EventRouter(wake)
         self.connections: dict[str, Connection] = {}
         self._delivery = Delivery(
-            log, self.router, self.counters, buffer_limit=buffer_limit, wake=wake, full=full, now=now
+            log,
+            self.router,
+            self.counters,
+            buffer_limit=buffer_limit,
+            wake=wake,
+            full=full,
+            fetch=fetch,
+            now=now,
         )
 
     def publish(self, entry: Entry) -> None:
@@ -59,6 +70,7 @@ class Hub:
         """The stream holds ``first``..``last`` no more, and the log never had them: tell everybody."""
         entry = Entry.of_gap(Gap(from_=first, to=last, reason=reason))
         self.counters.gaps[reason] += 1
+        self.log.first = max(self.log.first, last + 1)
         self.log.append(entry)
         self.router.route(entry)
 
@@ -73,6 +85,7 @@ class Hub:
     ) -> Recovery | None:
         """Take a new connection in: live from now on, or from ``since`` of ``epoch``.
 
+        ``since`` 0 of no epoch in particular is everything that is kept: what is gone already is no gap then.
         Events follow from the next flush on: what is said to the connection before that, it gets first.
         An older connection of the same client, which is dead or soon will be, ends.
         """
@@ -83,7 +96,7 @@ class Hub:
         self.counters.opened[connection.endpoint] += 1
         connection.view = connection.current_view()
         after, reason = self._locate(since, epoch)
-        connection.cursor = Cursor(connection.view, after)
+        connection.cursor = Cursor(connection.view, after, connection.client_id, is_known=connection.is_known)
         return self._begin(connection, after, reason)
 
     def change_view(
@@ -113,6 +126,7 @@ class Hub:
         connection.is_open = False
         del self.connections[connection.client_id]
         self.router.leave(connection)
+        self._delivery.stop_waiting(connection)
         self.counters.closed[code] += 1
         connection.socket.close(code, reason)
 
@@ -125,6 +139,19 @@ class Hub:
         """Write what is due, one write a step; see `Delivery.flush`."""
         return self._delivery.flush()
 
+    def is_wanted(self, request: Request) -> bool:
+        """Whether somebody still waits for the answer to ``request``."""
+        return self._delivery.is_wanted(request)
+
+    def supply(self, request: Request, chunk: Chunk) -> None:
+        """The answer to ``request``; ignored if nobody waits for it any more.
+
+        Not to be called from inside ``fetch``.
+        """
+        if chunk.lost is not None and request.epoch == self.log.epoch:
+            self.log.first = max(self.log.first, chunk.lost[1] + 1)
+        self._delivery.supply(request, chunk)
+
     def endpoints(self) -> Counter[str]:
         """How many connections are open, by endpoint; a name once seen stays, at zero."""
         counts = Counter(dict.fromkeys(self.counters.opened, 0))
@@ -136,11 +163,16 @@ class Hub:
         """How many connections read on in the log now."""
         return self._delivery.readers
 
+    @property
+    def waiting(self) -> int:
+        """How many connections wait for what the stream holds."""
+        return self._delivery.waiting
+
     def _begin(self, connection: Connection, after: int, reason: RecoveryReason | None) -> Recovery | None:
         """Set a connection in no group going, and say what it will get besides the news."""
         recovery = None
         if reason is not None:
-            count = connection.cursor.count(self.log, connection.client_id, after)
+            count = connection.cursor.count(self.log, after)
             recovery = _recovery(after, self.log.head, count, reason)
             self.counters.recoveries[recovery.reason] += 1
         self._delivery.go_on(connection)
@@ -154,7 +186,10 @@ class Hub:
             return 0, "stream_reset"
         if since > self.log.head:
             return self.log.head, "unknown_cursor"
-        return since, "too_old" if since < self.log.floor else "replayed"
+        oldest = min(self.log.first - 1, self.log.floor)
+        if since == 0 and epoch is None:
+            return max(since, oldest), "replayed"
+        return since, "too_old" if since < oldest else "replayed"
 
 
 def _recovery(after: int, head: int, count: int | None, reason: RecoveryReason) -> Recovery:

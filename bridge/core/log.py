@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
 
+from bridge.core.addressed import Addressed
 from bridge.core.entry import Entry
 from bridge.core.view import View
 from contracts.subjects import ABSENT
@@ -52,7 +53,7 @@ class Log:
     """Every event of the stream after ``floor`` and up to ``head``, in order.
 
     Sequence numbers rise but need not be dense: what the stream let expire, or what was refused, leaves
-    no entry. What lies at or before ``floor`` is not here any more, or never was.
+    no entry. What lies at or before ``floor`` is not here any more, or never was: the stream may have it.
     """
 
     __slots__ = (
@@ -60,8 +61,10 @@ class Log:
         "_by_execution",
         "_entries",
         "_special",
+        "addressed",
         "bytes",
         "epoch",
+        "first",
         "floor",
         "head",
         "max_bytes",
@@ -76,7 +79,10 @@ class Log:
         self.epoch = epoch
         self.floor = floor
         self.head = floor
+        self.first = 0
+        """The oldest ``seq`` that the stream still has, as far as is known: it may have less by now."""
         self.bytes = 0
+        self.addressed = Addressed(floor)
         self._entries: list[Entry] = []
         self._by_crew = _Postings(2)
         self._by_execution = _Postings(3)
@@ -97,6 +103,8 @@ class Log:
         self.bytes += entry.size
         if is_special(entry):
             self._special.append(entry)
+        if entry.client_id is not None:
+            self.addressed.add(entry, entry.client_id)
         self._by_crew.add(entry)
         self._by_execution.add(entry)
         if self.bytes > self.max_bytes:

@@ -10,12 +10,13 @@ from prometheus_client.registry import Collector
 
 from bridge.metrics.connections import connections
 from bridge.metrics.crews import crews
+from bridge.metrics.history import history
 from bridge.metrics.rows import gauge
 from bridge.metrics.sources import Sources
 from bridge.metrics.stream import stream
 from bridge.metrics.traffic import traffic
 
-_SUBJECTS: Final = (traffic, connections, stream, crews)
+_SUBJECTS: Final = (traffic, connections, stream, history, crews)
 
 
 def registry_of(sources: Sources) -> CollectorRegistry:

@@ -29,9 +29,10 @@ def connections(sources: Sources) -> Iterator[Metric]:
 
 
 def _cursors(hub: Hub) -> dict[str, float]:
-    """``live`` at the head, ``catching_up`` in memory, ``waiting`` for room in their sockets."""
-    live, reading = hub.router.live, hub.readers
-    return {"live": live, "catching_up": reading, "waiting": len(hub.connections) - live - reading}
+    """``live`` at the head, ``catching_up`` in memory, ``looking_back`` in the stream, or ``waiting``."""
+    live, reading, looking = hub.router.live, hub.readers, hub.waiting
+    waiting = max(len(hub.connections) - live - reading - looking, 0)
+    return {"live": live, "catching_up": reading, "looking_back": looking, "waiting": waiting}
 
 
 def _known(closed: Mapping[int, int]) -> Counter[str]:

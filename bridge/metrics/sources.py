@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.archive import Archive
 from bridge.broker.connection import ConnectionEvents
 from bridge.broker.feed import Feed
 from bridge.census import Census
@@ -16,6 +17,7 @@ class Sources:
     hub: Hub
     feed: Feed
     nats: ConnectionEvents
+    archive: Archive
     census: Census
     loop_delay: Histogram
     """Microseconds."""

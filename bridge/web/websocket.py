@@ -64,6 +64,7 @@ def _connection(
     """The connection as the client asked for it, not taken in yet."""
     client_id = query.client_id or uuid4().hex
     connection = Connection(client_id, endpoint, session, asyncio.get_running_loop().time())
+    connection.is_known = query.client_id is not None
     connection.next_heartbeat += shore.limits.heartbeat_seconds
     connection.subscriptions = {subscription.name: subscription for subscription in subscriptions}
     connection.filter, connection.batch = query.filter, query.batch

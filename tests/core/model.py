@@ -84,25 +84,25 @@ class Client:
             fact for fact in past if fact.seq not in known and fact.addressee is None and self.wants(fact)
         )
 
-    def hear(self, floor: int) -> None:
-        """Read what came, and hold it against what is owed."""
+    def hear(self, first: int) -> None:
+        """Read what came, and hold it against what is owed. ``first``: the oldest that the stream has."""
         for data in self.socket.written[self._read :]:
             for payload in frames(data):
-                self._take(payload, floor)
+                self._take(payload, first)
         self._read = len(self.socket.written)
 
-    def _take(self, payload: bytes, floor: int) -> None:
+    def _take(self, payload: bytes, first: int) -> None:
         message = json.loads(payload)
         if not isinstance(message, list):
-            self._hear_one(message, floor)
+            self._hear_one(message, first)
             return
         assert self.connection.batch
         assert len(payload) <= MAX_BATCH or len(message) == 1
         for one in message:
             assert one.get("type", "gap") == "gap"
-            self._hear_one(one, floor)
+            self._hear_one(one, first)
 
-    def _hear_one(self, message: Json, floor: int) -> None:
+    def _hear_one(self, message: Json, first: int) -> None:
         if "event_type" in message:
             self._given(Fact(message["seq"]))
         elif message["type"] != "gap":
@@ -110,7 +110,7 @@ class Client:
         elif message["reason"] == "retention":
             self._given(Fact(message["to"], first=message["from"]))
         else:
-            self._lost(message["from"], message["to"], floor)
+            self._lost(message["from"], message["to"], first)
 
     def _given(self, heard: Fact) -> None:
         assert self.owed, f"{heard} is not owed"
@@ -119,7 +119,7 @@ class Client:
         assert fact.seq not in self.given
         self.given.add(fact.seq)
 
-    def _lost(self, first: int, last: int, floor: int) -> None:
-        assert 1 <= first <= last <= floor, "what is said to be lost is still there"
+    def _lost(self, first: int, last: int, oldest: int) -> None:
+        assert 1 <= first <= last < oldest, "what is said to be lost is still there"
         while self.owed and first <= self.owed[0].seq <= last:
             self.owed.popleft()

@@ -13,6 +13,7 @@ from contracts.filters import EventFilter
 from contracts.messages import Recovery
 from contracts.subjects import Subject
 from contracts.subscriptions import parse_subscription
+from tests.core.stream import FakeStream
 
 LIMIT: Final = 2000
 """Bytes in a socket's buffer above which the hubs of the tests stop writing to it."""
@@ -86,7 +87,7 @@ def event(
 
 
 class Bench:
-    """A hub, and whom it calls."""
+    """A hub, and whom it calls; the stream behind it holds what was published."""
 
     def __init__(self, max_bytes: int = 1 << 20, floor: int = 0) -> None:
         log = Log(max_bytes)
@@ -94,7 +95,15 @@ class Bench:
         self.is_woken = False
         self.now = 0
         self.full: list[Connection] = []
-        self.hub = Hub(log, buffer_limit=LIMIT, wake=self._wake, full=self.full.append, now=lambda: self.now)
+        self.stream = FakeStream()
+        self.hub = Hub(
+            log,
+            buffer_limit=LIMIT,
+            wake=self._wake,
+            full=self.full.append,
+            fetch=self.stream.asked.append,
+            now=lambda: self.now,
+        )
 
     def _wake(self) -> None:
         self.is_woken = True
@@ -119,6 +128,7 @@ class Bench:
     def publish(self, *entries: Entry) -> None:
         """The stream brings these."""
         for entry in entries:
+            self.stream.entries.append(entry)
             self.hub.publish(entry)
 
     def settle(self) -> None:
@@ -127,6 +137,17 @@ class Bench:
             self.is_woken = False
             for _ in self.hub.flush():
                 pass
+
+    def settle_with_stream(self, most: int = 1_000_000) -> int:
+        """As `settle`, with the stream's answers, each of ``most`` events at most; how many those were."""
+        self.settle()
+        answers = 0
+        while self.stream.asked:
+            answers += 1
+            request = self.stream.asked.pop(0)
+            self.hub.supply(request, self.stream.read(request, most))
+            self.settle()
+        return answers
 
     def subscribe(
         self, connection: Connection, name: str, since: int | None = None, epoch: str | None = None

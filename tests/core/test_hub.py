@@ -64,18 +64,18 @@ def test_who_is_sent_away_gets_first_what_is_due() -> None:
     assert not bench.hub.connections
 
 
-def test_what_the_ring_has_lost_is_announced() -> None:
+def test_what_ring_and_stream_have_lost_is_announced_with_exact_bounds() -> None:
     bench = Bench(max_bytes=3_000)
     bench.publish(*(event(seq, size=400) for seq in range(1, 20)))
-    floor = bench.hub.log.floor
+    bench.stream.forget(8)
+    assert bench.hub.log.floor > 8
 
     _, socket = bench.connect("global", since=3)
-    bench.settle()
+    bench.settle_with_stream()
 
-    assert messages(socket)[0] == {"type": "gap", "from": 4, "to": floor, "reason": "too_old"}
-    assert seqs(socket) == list(range(floor + 1, 20))
+    assert messages(socket)[0] == {"type": "gap", "from": 4, "to": 7, "reason": "too_old"}
+    assert seqs(socket) == list(range(8, 20))
     assert bench.hub.counters.gaps == {"too_old": 1}
-    assert bench.hub.counters.recoveries == {"too_old": 1}
     assert bench.hub.counters.messages_out == len(messages(socket))
 
 

@@ -14,6 +14,7 @@ from bridge.core.commands import answer
 from bridge.core.connection import Connection
 from bridge.core.cursor import MAX_GIVEN
 from bridge.core.entry import Entry
+from bridge.core.history import Chunk, Request
 from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.core.socket import CloseCode
@@ -23,6 +24,7 @@ from contracts.subscriptions import parse_subscription
 from contracts.types import EventPriority
 from tests.core.model import FILTERS, VIEWS, Client, Fact
 from tests.core.parts import LIMIT, FakeSocket, event
+from tests.core.stream import FakeStream
 
 CLIENTS: Final = ("k0", "k1", "k2", "k3", "k4")
 SIZES: Final = (0, 0, 100, 3_000, 100_000)
@@ -41,6 +43,7 @@ names: Final = st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=3, un
 filters: Final = st.integers(0, len(FILTERS) - 1)
 cursors: Final = st.none() | st.integers(0, 120) | st.integers(-12, -1)
 """A negative one lies so far before what comes next: -1 is the head."""
+epochs: Final = st.sampled_from(["this", "this", "this", None, "another"])
 who: Final = st.integers(0, 11)
 """Picks among those that there are."""
 
@@ -57,11 +60,21 @@ class Bridge(RuleBasedStateMachine):
         self.flushing: Iterator[None] | None = None
         self.is_woken = False
         self.epochs = 0
+        self.stream = FakeStream()
+        self.answers: list[tuple[Request, Chunk]] = []
+        """Read from the stream, not brought to the hub yet: what they say may have become old."""
         self.hub = self._hub()
 
     def _hub(self) -> Hub:
         self.log.reset(f"e{self.epochs}", 0)
-        return Hub(self.log, buffer_limit=LIMIT, wake=self._wake, full=self._full, now=lambda: 0)
+        return Hub(
+            self.log,
+            buffer_limit=LIMIT,
+            wake=self._wake,
+            full=self._full,
+            fetch=self.stream.asked.append,
+            now=lambda: 0,
+        )
 
     def _wake(self) -> None:
         self.is_woken = True
@@ -74,13 +87,18 @@ class Bridge(RuleBasedStateMachine):
 
     def _hear_all(self) -> None:
         for client in self.clients.values():
-            client.hear(self.log.floor)
+            client.hear(self.stream.first)
 
     # What the stream brings.
 
-    @initialize(max_bytes=st.sampled_from([3_000, 8_000, 1 << 24]), floor=st.sampled_from([0, 0, 7]))
-    def begin(self, max_bytes: int, floor: int) -> None:
+    @initialize(
+        max_bytes=st.sampled_from([3_000, 8_000, 1 << 24]),
+        floor=st.sampled_from([0, 0, 7]),
+        first=st.sampled_from([1, 8]),
+    )
+    def begin(self, max_bytes: int, floor: int, first: int) -> None:
         self.log = Log(max_bytes)
+        self.stream.reset(min(first, floor + 1))
         self.hub = self._hub()
         self.hub.reset("e0", floor)
 
@@ -99,7 +117,9 @@ class Bridge(RuleBasedStateMachine):
         for client in self.clients.values():
             if client.wants(fact):
                 client.owed.append(fact)
-        self.hub.publish(_entry(fact, size))
+        entry = _entry(fact, size)
+        self.stream.entries.append(entry)
+        self.hub.publish(entry)
 
     @rule(step=st.integers(1, 3))
     def reject(self, step: int) -> None:
@@ -111,11 +131,20 @@ class Bridge(RuleBasedStateMachine):
         self.facts.append(fact)
         for client in self.clients.values():
             client.owed.append(fact)
+        self.stream.forget(fact.seq + 1)
         self.hub.announce_gap(self.log.head + 1, self.log.head + length, "retention")
 
-    @rule(floor=st.integers(0, 5))
-    def reset(self, floor: int) -> None:
+    @rule(share=st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+    def retention(self, share: float) -> None:
+        """The stream loses its beginning, of what the ring has, too."""
         self._hear_all()
+        first = self.stream.first
+        self.stream.forget(first + int((self.log.head + 1 - first) * share))
+
+    @rule(floor=st.integers(0, 5), first=st.integers(0, 5))
+    def reset(self, floor: int, first: int) -> None:
+        self._hear_all()
+        self.stream.reset(max(1, floor + 1 - first))
         self.epochs += 1
         self.hub.reset(f"e{self.epochs}", floor)
         for client in self.clients.values():
@@ -124,6 +153,40 @@ class Bridge(RuleBasedStateMachine):
         self.gone.extend(self.clients.values())
         self.clients.clear()
         self.facts.clear()
+
+    # What the stream answers.
+
+    @precondition(lambda self: self.stream.asked)
+    @rule(index=who, most=st.sampled_from([1, 2, 5, 1_000]))
+    def read_the_stream(self, index: int, most: int) -> None:
+        """In any order, in pieces of any size."""
+        request = self.stream.asked.pop(index % len(self.stream.asked))
+        self._read(request, most)
+
+    def _read(self, request: Request, most: int) -> None:
+        if request.epoch == self.log.epoch:
+            assert request.after < request.upto <= self.log.floor
+            self.answers.append((request, self.stream.read(request, most)))
+
+    @precondition(lambda self: self.answers)
+    @rule(index=who)
+    def bring_an_answer(self, index: int) -> None:
+        """Also when nobody needs it any more, or the stream is another one."""
+        request, chunk = self.answers.pop(index % len(self.answers))
+        self.hub.supply(request, chunk)
+        self._hear_all()
+
+    @precondition(lambda self: self.answers and self.stream.asked)
+    @rule(index=who, other=who)
+    def bring_an_answer_to_another_question(self, index: int, other: int) -> None:
+        """One that covers the question, though it was asked from further back: answers are kept."""
+        place = other % len(self.stream.asked)
+        asked, (request, chunk) = self.stream.asked[place], self.answers[index % len(self.answers)]
+        is_same = (request.epoch, request.patterns) == (asked.epoch, asked.patterns)
+        if is_same and chunk.covers(asked.after):
+            del self.stream.asked[place]
+            self.hub.supply(asked, chunk)
+            self._hear_all()
 
     # What the pump does.
 
@@ -164,7 +227,7 @@ class Bridge(RuleBasedStateMachine):
         flt=st.just(0) | filters,
         batch=st.sampled_from([False, False, False, True]),
         since=cursors,
-        is_wrong_epoch=st.sampled_from([False, False, False, True]),
+        epoch=epochs,
     )
     def connect(
         self,
@@ -173,13 +236,19 @@ class Bridge(RuleBasedStateMachine):
         flt: int,
         batch: bool,
         since: int | None,
-        is_wrong_epoch: bool,
+        epoch: str | None,
     ) -> None:
-        epoch = "another" if is_wrong_epoch else self.log.epoch
-        self._connect(client_id, subscriptions, flt, batch, self._absolute(since), epoch)
+        since = self._absolute(since)
+        self._connect(client_id, subscriptions, flt, batch, since, self._epoch(epoch))
 
     def _connect(
-        self, client_id: str, subscriptions: list[str], flt: int, batch: bool, since: int | None, epoch: str
+        self,
+        client_id: str,
+        subscriptions: list[str],
+        flt: int,
+        batch: bool,
+        since: int | None,
+        epoch: str | None,
     ) -> None:
         self._hear_all()
         older = self.clients.get(client_id)
@@ -205,18 +274,23 @@ class Bridge(RuleBasedStateMachine):
     def _absolute(self, since: int | None) -> int | None:
         return since if since is None or since >= 0 else max(0, self.log.head + 1 + since)
 
-    def _place(self, since: int, epoch: str) -> tuple[int, str]:
-        if epoch != self.log.epoch:
+    def _epoch(self, epoch: str | None) -> str | None:
+        return self.log.epoch if epoch == "this" else epoch
+
+    def _place(self, since: int, epoch: str | None) -> tuple[int, str]:
+        if epoch not in (None, self.log.epoch):
             return 0, "stream_reset"
         if since > self.log.head:
             return self.log.head, "unknown_cursor"
-        return since, "too_old" if since < self.log.floor else "replayed"
+        assert self.log.first <= self.stream.first
+        oldest = min(self.log.first - 1, self.log.floor)
+        if since == 0 and epoch is None:
+            return max(0, oldest), "replayed"
+        return since, "too_old" if since < oldest else "replayed"
 
     def _check_recovery(self, client: Client, recovery: Recovery | None, begin: int, reason: str) -> None:
         assert recovery is not None
-        count = sum(
-            fact.first is None and fact.seq > max(recovery.from_ - 1, self.log.floor) for fact in client.owed
-        )
+        count = self._count(client, recovery.from_ - 1)
         if recovery.from_ > begin + 1:
             assert client.changes > MAX_GIVEN / 2
             reason = "too_many"
@@ -226,6 +300,12 @@ class Bridge(RuleBasedStateMachine):
             reason = "nothing_missed"
         assert (recovery.to, recovery.count, recovery.reason) == (self.log.head, count, reason)
         assert recovery.recovered == (reason in {"replayed", "nothing_missed"})
+
+    def _count(self, client: Client, after: int) -> int | None:
+        """How many events follow, None if a part of them is to be read from the stream."""
+        if after < self.log.floor:
+            return None
+        return sum(fact.first is None and fact.seq > after for fact in client.owed)
 
     @precondition(lambda self: self.clients)
     @rule(index=who)
@@ -259,18 +339,15 @@ class Bridge(RuleBasedStateMachine):
         index=who,
         subscriptions=names,
         since=cursors,
-        is_wrong_epoch=st.sampled_from([False, False, False, True]),
+        epoch=epochs,
     )
-    def subscribe(
-        self, index: int, subscriptions: list[str], since: int | None, is_wrong_epoch: bool
-    ) -> None:
-        self._subscribe(self._pick(index), subscriptions, since, is_wrong_epoch)
+    def subscribe(self, index: int, subscriptions: list[str], since: int | None, epoch: str | None) -> None:
+        self._subscribe(self._pick(index), subscriptions, since, epoch)
 
     def _subscribe(
-        self, client: Client, subscriptions: list[str], since: int | None, is_wrong_epoch: bool = False
+        self, client: Client, subscriptions: list[str], since: int | None, epoch: str | None = "this"
     ) -> None:
-        since = self._absolute(since)
-        epoch = "another" if is_wrong_epoch else self.log.epoch
+        since, epoch = self._absolute(since), self._epoch(epoch)
         cursor = {} if since is None else {"since": since, "epoch": epoch}
         said = self._command(client, action="subscribe", subscriptions=subscriptions, **cursor)
         if isinstance(said, Subscribed):
@@ -332,7 +409,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(index=who, text=st.sampled_from(['{"action":"ping"}', '{"action":"list"}', "{", '{"action":"x"}']))
     def ask(self, index: int, text: str) -> None:
         client = self._pick(index)
-        client.hear(self.log.floor)
+        client.hear(self.stream.first)
         self._say(client, answer(self.hub, client.connection, text))
 
     @precondition(lambda self: self.gone)
@@ -346,15 +423,15 @@ class Bridge(RuleBasedStateMachine):
 
     def _command(self, client: Client, **command: Any) -> Message:
         """The answer; until it is said, nothing comes that was not owed before."""
-        client.hear(self.log.floor)
+        client.hear(self.stream.first)
         said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}))
-        client.hear(self.log.floor)
+        client.hear(self.stream.first)
         assert not client.answers
         return said
 
     def _say(self, client: Client, said: Message) -> None:
         client.connection.say(said)
-        client.hear(self.log.floor)
+        client.hear(self.stream.first)
         assert client.answers == [json.loads(said.to_json())]
         client.answers.clear()
 
@@ -395,7 +472,7 @@ class Bridge(RuleBasedStateMachine):
     @invariant()
     def a_connection_can_always_resume_where_it_is(self) -> None:
         for client in self.clients.values():
-            client.hear(self.log.floor)
+            client.hear(self.stream.first)
             connection = client.connection
             point = connection.resume_point(self.log.head)
             assert point <= self.log.head
@@ -411,12 +488,21 @@ class Bridge(RuleBasedStateMachine):
             self._drain(client, is_stuck=False)
         for _ in range(2_000):
             self._flush_once()
+            self._answer_all()
         assert not self.is_woken
+        assert self.hub.waiting == 0
         for client in self.clients.values():
             assert not client.owed
             assert client.connection.group is not None
         assert self.hub.readers == 0
         assert self.hub.router.live == len(self.clients) == len(self.hub.connections)
+
+    def _answer_all(self) -> None:
+        while self.stream.asked:
+            self._read(self.stream.asked.pop(), 1_000)
+        for request, chunk in self.answers:
+            self.hub.supply(request, chunk)
+        self.answers.clear()
 
     def teardown(self) -> None:
         self.quiesce()

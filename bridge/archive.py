@@ -1,0 +1,117 @@
+"""The stream's past for who looks back beyond the ring: read once for all who ask, a few reads at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from bridge.core.entry import Entry
+from bridge.core.history import Chunk, Request
+from bridge.core.hub import Hub
+from bridge.intake import entry_of
+from bridge.shelf import Shelf
+from contracts.codec import StoredMessage
+from contracts.subjects import Pattern
+
+log = structlog.get_logger(__name__)
+
+Read = Callable[
+    [str, frozenset[Pattern], int, int], Awaitable[tuple[list[StoredMessage], int, tuple[int, int] | None]]
+]
+"""Epoch, patterns, after, upto: the messages, up to where they are all, and what is lost; or `OSError`."""
+
+SHELF_BYTES: Final = 16 * 1024**2
+_RETRY_SECONDS: Final = 0.5
+_DECODED_AT_ONCE: Final = 32
+"""Half a millisecond; then others have their turn."""
+
+
+class Archive:
+    """Answers the hub's requests, first come, first served, ``at_once`` reads at the same time.
+
+    Who asks for what is being read, or was read lately, costs no read. What cannot be read now is tried again
+    for as long as somebody waits for it.
+    """
+
+    def __init__(self, hub: Hub, *, at_once: int, shelf_bytes: int = SHELF_BYTES) -> None:
+        self._hub = hub
+        self._at_once = at_once
+        self._shelf = Shelf(shelf_bytes)
+        self._queue: asyncio.Queue[Request] = asyncio.Queue()
+        self._open: set[Request] = set()
+        self.reads = 0
+        """Reads of the stream that began."""
+        self.shared = 0
+        """Requests that were answered from what had been read for another."""
+        self.failures = 0
+        """Reads that failed and were tried again."""
+        self.bytes = 0
+        """Bytes of messages read."""
+        self.in_flight = 0
+        """Reads under way."""
+
+    @property
+    def queued(self) -> int:
+        """Requests whose turn has not come."""
+        return self._queue.qsize()
+
+    def fetch(self, request: Request) -> None:
+        """Begin to answer ``request``; the hub gets the answer later."""
+        chunk = self._shelf.find(request)
+        if chunk is not None:
+            self.shared += 1
+            asyncio.get_running_loop().call_soon(self._hub.supply, request, chunk)
+        elif request in self._open:
+            self.shared += 1
+        else:
+            self._open.add(request)
+            self._queue.put_nowait(request)
+
+    async def run(self, read: Read) -> None:
+        """Answer for ever; ends by cancellation only."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._at_once):
+                tasks.create_task(self._work(read))
+
+    async def _work(self, read: Read) -> None:
+        while True:
+            request = await self._queue.get()
+            self.in_flight += 1
+            try:
+                await self._answer(request, read)
+            finally:
+                self.in_flight -= 1
+                self._open.discard(request)
+
+    async def _answer(self, request: Request, read: Read) -> None:
+        """Try until it works, or nobody waits any more."""
+        while self._hub.is_wanted(request):
+            try:
+                chunk = self._shelf.find(request) or await self._read(request, read)
+            except OSError as error:
+                self.failures += 1
+                log.warning("past not readable", error=str(error) or type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._hub.supply(request, chunk)
+
+    async def _read(self, request: Request, read: Read) -> Chunk:
+        self.reads += 1
+        messages, upto, lost = await read(request.epoch, request.patterns, request.after, request.upto)
+        entries: list[Entry] = []
+        for number, message in enumerate(messages, 1):
+            self.bytes += len(message.payload)
+            entry = entry_of(message, request.epoch)
+            if isinstance(entry, Entry) and _is_asked_for(entry, request):
+                entries.append(entry)
+            if number % _DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        chunk = Chunk(request.patterns, request.after, upto, tuple(entries), lost)
+        self._shelf.put(request, chunk)
+        return chunk
+
+
+def _is_asked_for(entry: Entry, request: Request) -> bool:
+    """Events on bare subjects are read whatever their ids are."""
+    return entry.client_id is not None or any(p.matches(entry.subject) for p in request.patterns)

@@ -1,0 +1,208 @@
+"""Reads of the stream's past: what some patterns select, from any place on, as much at once as is asked for.
+
+Each read is a pull consumer of its own, without acknowledgements, that is deleted afterwards.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, NamedTuple
+from uuid import uuid4
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from bridge.broker.connection import end_if_cancelled
+from bridge.broker.replies import parse_reply
+from bridge.broker.stream import epoch_of
+from contracts.codec import StoredMessage
+from contracts.subjects import ANY, Pattern
+
+MAX_MESSAGES: Final = 5_000
+"""Messages of one read, however small they are."""
+_PULL_SECONDS: Final = 2.0
+_HEARTBEAT_SECONDS: Final = 0.02
+"""A consumer that has nothing more says so after so long, and how far it has looked."""
+_INACTIVE_SECONDS: Final = 30.0
+"""The server forgets a consumer that we could not delete after so long."""
+_IDLE: Final = "100"
+_TOO_LARGE: Final = "Message Size Exceeds MaxBytes"
+
+
+class Stretch(NamedTuple):
+    """What the stream holds of a part of its past."""
+
+    messages: list[StoredMessage]
+    upto: int
+    """Everything that was wanted up to this ``seq`` is here, or lost."""
+    lost: tuple[int, int] | None
+    """First and last ``seq`` of what retention took, or what expired, at the beginning of the stream."""
+
+
+class History:
+    """Reads the stream ``name``, at most ``max_bytes`` at once."""
+
+    def __init__(self, client: Client, name: str, *, max_bytes: int) -> None:
+        self._client = client
+        self._name = name
+        self._max_bytes = max_bytes
+
+    async def read(self, epoch: str, patterns: frozenset[Pattern], after: int, upto: int) -> Stretch:
+        """What ``patterns`` select in (``after``, ``upto``], or the beginning of it.
+
+        Takes seconds at most. Raises `OSError` where it cannot be had: no NATS, or not this stream any more.
+        """
+        try:
+            pull = _Pull(after, upto)
+            if patterns:
+                await self._consume(patterns, pull)
+            else:
+                pull.scanned = upto
+            info = await self._client.jetstream().stream_info(self._name)
+        except NatsError as error:
+            raise OSError(str(error) or type(error).__name__) from error
+        finally:
+            end_if_cancelled()
+        if epoch_of(info) != epoch:
+            raise OSError("the stream is another one")
+        return _stretch(pull, after, info.state.first_seq)
+
+    async def _consume(self, patterns: frozenset[Pattern], pull: "_Pull") -> None:
+        config = ConsumerConfig(
+            name=f"bridge-history-{uuid4().hex}",
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=pull.scanned + 1,
+            filter_subjects=filters_of(patterns),
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=_INACTIVE_SECONDS,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        jetstream = self._client.jetstream()
+        await jetstream.add_consumer(self._name, config)
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(inbox, cb=pull.on_message)
+        try:
+            await self._pull(str(config.name), inbox, pull)
+        finally:
+            with suppress(NatsError, OSError):
+                await subscription.unsubscribe()
+                await jetstream.delete_consumer(self._name, str(config.name))
+
+    async def _pull(self, consumer: str, inbox: str, pull: "_Pull") -> None:
+        """Ask for messages until there is something to show for it."""
+        request = {"batch": MAX_MESSAGES, "max_bytes": self._max_bytes}
+        if await self._ask(consumer, inbox, request, pull) == _TOO_LARGE and pull.is_empty:
+            await self._ask(consumer, inbox, {"batch": 1}, pull)
+        if pull.is_empty:
+            raise TimeoutError("the stream does not answer")
+
+    async def _ask(self, consumer: str, inbox: str, request: dict[str, int], pull: "_Pull") -> str:
+        """One pull request; what ended it."""
+        timing = {"expires": int(_PULL_SECONDS * 1e9), "idle_heartbeat": int(_HEARTBEAT_SECONDS * 1e9)}
+        pull.begin(request["batch"])
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._name}.{consumer}"
+        await self._client.publish(subject, json.dumps(request | timing).encode(), reply=inbox)
+        await asyncio.wait([pull.ended], timeout=2 * _PULL_SECONDS)
+        return pull.ended.result() if pull.ended.done() else "silence"
+
+
+class _Pull:
+    """What a consumer sends, in its own numbers; deaf once it has ended."""
+
+    def __init__(self, after: int, upto: int) -> None:
+        self._after = after
+        self._upto = upto
+        self._count = 0
+        self._most = 0
+        self.messages: list[StoredMessage] = []
+        self.scanned = after
+        """Everything up to it was sent, or is not wanted."""
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known yet that was not known before."""
+        return self.scanned == self._after
+
+    def begin(self, most: int) -> None:
+        """A request for ``most`` messages."""
+        self._most = self._count + most
+        self.ended = asyncio.get_running_loop().create_future()
+
+    async def on_message(self, message: Msg) -> None:
+        """nats-py calls this for every message of the inbox, one after the other."""
+        if self.ended.done():
+            return
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            self._take(message)
+        elif status == _IDLE:
+            self._advance(int(headers["Nats-Last-Consumer"]), int(headers["Nats-Last-Stream"]))
+        else:
+            self.ended.set_result(headers.get("Description", status))
+
+    def _take(self, message: Msg) -> None:
+        delivered = parse_reply(message.reply)
+        if delivered.consumer_seq != self._count + 1:
+            self.ended.set_result("hole")
+            return
+        self._count += 1
+        if delivered.stream_seq <= self._upto:
+            stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
+            self.messages.append(stored)
+        self.scanned = min(delivered.stream_seq, self._upto)
+        if self.scanned == self._upto or self._count == self._most:
+            self.ended.set_result("complete")
+
+    def _advance(self, consumer_seq: int, stream_seq: int) -> None:
+        """The consumer has looked at everything up to ``stream_seq``, and waits."""
+        if consumer_seq != self._count:
+            self.ended.set_result("hole")
+            return
+        self.scanned = max(self.scanned, min(stream_seq, self._upto))
+        if self.scanned == self._upto:
+            self.ended.set_result("complete")
+
+
+def filters_of(patterns: Iterable[Pattern]) -> list[str]:
+    """The patterns as a consumer's filters, empty if they select everything.
+
+    Ids of an event on a bare subject are in its body, so all of those are read, whatever id is wanted. None
+    of the filters covers another: JetStream refuses that.
+    """
+    wanted = set(patterns)
+    if Pattern(ANY, ANY, ANY, ANY) in wanted:
+        return []
+    scoped = {p for p in wanted if not any(o != p and o.covers(p) for o in wanted)}
+    types = {(p.family, p.action) for p in wanted}
+    bare = {
+        f"{family}.{action}"
+        for family, action in types
+        if not types & ({(family, ANY), (ANY, action), (ANY, ANY)} - {(family, action)})
+    }
+    return sorted(map(str, scoped)) + sorted(bare)
+
+
+def _stretch(pull: _Pull, after: int, first: int) -> Stretch:
+    """What was read, given that the stream now begins at ``first``.
+
+    What lies before ``first`` and was not sent may have been there, and be gone: it is lost. Retention that
+    moves on while we read can leave such holes between what was sent; then only what is before counts.
+    """
+    messages, upto = pull.messages, pull.scanned
+    if first <= after + 1:
+        return Stretch(messages, upto, None)
+    if not messages:
+        return Stretch([], max(upto, first - 1), (after + 1, first - 1))
+    last = min(first, messages[0].seq) - 1
+    lost = (after + 1, last) if last > after else None
+    for number, message in enumerate(messages, 1):
+        following = messages[number].seq if number < len(messages) else upto + 1
+        if message.seq < first - 1 and following > message.seq + 1:
+            return Stretch(messages[:number], message.seq, lost)
+    return Stretch(messages, upto, lost)

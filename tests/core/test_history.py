@@ -1,0 +1,180 @@
+"""Who looks back beyond the ring: what is asked of the stream, when, and what becomes of the answer."""
+
+from bridge.core.addressed import Addressed
+from bridge.core.history import Chunk, Request
+from bridge.core.socket import CloseCode
+from contracts.subjects import ANY, Pattern
+from tests.core.parts import LIMIT, Bench, event, messages, seqs
+
+ALL = frozenset({Pattern(ANY, ANY, ANY, ANY)})
+
+
+def _bench(count: int = 40, **fields: str) -> Bench:
+    """A ring that has forgotten most of ``count`` events of 400 bytes."""
+    bench = Bench(max_bytes=5_000)
+    bench.publish(*(event(seq, size=400, execution=f"e{seq % 2}", **fields) for seq in range(1, count + 1)))
+    assert 20 < bench.hub.log.floor < count
+    return bench
+
+
+def test_what_is_older_than_the_ring_is_asked_for_and_comes_in_order() -> None:
+    bench = _bench()
+    connection, socket = bench.connect("global", since=3)
+    bench.settle()
+
+    assert bench.stream.asked == [Request("e0", ALL, 3, 0)]
+    assert bench.stream.asked[0].upto == bench.hub.log.floor
+    assert (bench.hub.waiting, bench.hub.readers, socket.written) == (1, 0, [])
+
+    assert bench.settle_with_stream(most=10) > 1
+    assert seqs(socket) == list(range(4, 41))
+    assert connection.group is not None
+
+
+def test_all_who_want_the_same_ask_once_and_share_the_answer() -> None:
+    bench = _bench()
+    sockets = [bench.connect("execution_e1", client_id=f"c{n}", since=2)[1] for n in range(5)]
+    bench.settle()
+
+    assert len(bench.stream.asked) == 1
+    assert bench.hub.counters.shared_requests == 4
+    bench.settle_with_stream()
+    assert all(seqs(socket) == list(range(3, 41, 2)) for socket in sockets)
+
+
+def test_who_has_gone_or_wants_something_else_waits_no_more() -> None:
+    bench = _bench()
+    gone, _ = bench.connect("global", client_id="gone", since=3)
+    other, socket = bench.connect("global", client_id="other", since=3)
+    bench.settle()
+    (request,) = bench.stream.asked
+
+    bench.hub.close(gone, CloseCode.DISCONNECTED, "")
+    assert bench.hub.is_wanted(request)
+    other.subscriptions.clear()
+    bench.subscribe(other, "execution_e1")
+    bench.settle()
+    assert not bench.hub.is_wanted(request)
+
+    bench.hub.supply(request, bench.stream.read(request))
+    bench.settle_with_stream()
+    assert seqs(socket) == list(range(5, 41, 2))
+
+
+def test_room_that_comes_while_a_connection_waits_asks_nothing_again() -> None:
+    bench = _bench()
+    connection, _ = bench.connect("global", since=3)
+    bench.settle()
+
+    bench.hub.drained(connection)
+    bench.settle()
+
+    assert len(bench.stream.asked) == 1
+
+
+def test_who_has_no_room_for_the_answer_asks_again_when_it_has() -> None:
+    bench = _bench()
+    connection, socket = bench.connect("global", since=3)
+    bench.settle()
+    socket.backlog = LIMIT + 1
+    bench.settle_with_stream()
+    assert (bench.stream.asked, socket.written, bench.hub.waiting) == ([], [], 0)
+
+    socket.backlog = 0
+    bench.hub.drained(connection)
+    bench.settle_with_stream()
+    assert seqs(socket) == list(range(4, 41))
+
+
+def test_an_answer_for_other_patterns_does_not_serve_the_next_part() -> None:
+    """A look back follows what was still unread; the answer to the one is not that to the other."""
+    bench = _bench()
+    connection, socket = bench.connect("execution_e0", since=0)
+    bench.settle()
+    bench.subscribe(connection, "execution_e1", since=0)
+    bench.settle_with_stream()
+
+    assert seqs(socket) == [*range(2, 41, 2), *range(1, 41, 2)]
+
+
+def test_addressed_events_are_found_under_their_own_subjects() -> None:
+    bench = Bench(max_bytes=5_000)
+    bench.publish(event(1, crew="c9", client_id="me"), event(2, crew="c8", client_id="other"))
+    bench.publish(*(event(seq, size=400) for seq in range(3, 30)))
+
+    _, socket = bench.connect("crew_c1", client_id="me", since=0)
+    bench.settle()
+
+    patterns = {Pattern(ANY, ANY, "c1", ANY), Pattern("custom", "note", "c9", "_")}
+    assert [request.patterns for request in bench.stream.asked] == [patterns]
+    bench.settle_with_stream()
+    assert seqs(socket) == [1]
+
+
+def test_who_was_known_before_the_log_began_is_read_everything() -> None:
+    bench = Bench(floor=50)
+
+    bench.connect("crew_c1", client_id="known", since=10)
+    fresh, _ = bench.connect("crew_c1", client_id="fresh")
+    fresh.is_known = False
+    bench.hub.close(fresh, CloseCode.DISCONNECTED, "")
+    fresh.is_open = True
+    bench.hub.open(fresh, 10)
+    bench.settle()
+
+    assert [request.patterns for request in bench.stream.asked] == [ALL, {Pattern(ANY, ANY, "c1", ANY)}]
+
+
+def test_only_so_many_addressed_events_are_remembered() -> None:
+    addressed = Addressed(0, most=2)
+    for seq, client in ((1, "a"), (2, "b"), (3, "a"), (4, "c")):
+        addressed.add(event(seq, crew=f"c{seq}", client_id=client), client)
+
+    assert addressed.known_from == 2
+    assert [subject.crew_id for subject in addressed.subjects("a", 0, 9)] == ["c3"]
+    assert list(addressed.subjects("b", 0, 9)) == []
+    assert list(addressed.subjects("c", 4, 9)) == list(addressed.subjects("c", 0, 3)) == []
+
+
+def test_what_the_stream_has_lost_is_known_to_the_next_who_asks() -> None:
+    bench = _bench()
+    bench.stream.forget(11)
+    _, first = bench.connect("global", client_id="first", since=3)
+    bench.settle_with_stream()
+
+    assert messages(first)[0] == {"type": "gap", "from": 4, "to": 10, "reason": "too_old"}
+    connection, socket = bench.connect(client_id="second")
+    old = bench.subscribe(connection, "global", since=3, epoch="e0")
+    bench.settle_with_stream()
+    assert old is not None
+    assert (old.recovered, old.reason, old.from_) == (False, "too_old", 4)
+    assert messages(socket)[0]["type"] == "gap"
+
+
+def test_everything_that_is_kept_is_no_gap_when_the_beginning_is_known_to_be_gone() -> None:
+    bench = _bench()
+    bench.stream.forget(11)
+    bench.connect("global", client_id="first", since=3)
+    bench.settle_with_stream()
+
+    connection, socket = bench.connect(client_id="second")
+    kept = bench.subscribe(connection, "global", since=0)
+    bench.settle_with_stream()
+
+    assert kept is not None
+    assert (kept.recovered, kept.reason, kept.from_) == (True, "replayed", 11)
+    assert seqs(socket) == list(range(11, 41))
+    assert len(messages(socket)) == 30
+
+
+def test_an_answer_for_another_stream_is_ignored() -> None:
+    bench = _bench()
+    bench.connect("global", since=3)
+    bench.settle()
+    (request,) = bench.stream.asked
+
+    bench.hub.reset("e1", 0)
+    bench.hub.supply(request, Chunk(ALL, 3, 20, (), (4, 20)))
+
+    assert bench.hub.log.first == 0
+    assert not bench.hub.is_wanted(request)

@@ -1,0 +1,248 @@
+"""Looking back beyond the memory of the bridge: everything that the stream has comes, once and in order."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from nats.js.client import JetStreamContext
+from websockets.exceptions import ConnectionClosed
+
+from tests.client import Client, Json, Listener
+from tests.conftest import StartBridge
+from tests.nats_server import NatsServer
+from tests.waiting import soon
+from tests.web.raw import SMALL, raw_client
+
+SMALL_RING: dict[str, Any] = {"ring_bytes": 40_000, "history_chunk_bytes": 20_000}
+"""The ring holds about 60 of the events below, a read about 60, too."""
+
+
+@pytest.fixture
+def nats_url(tmp_path: Path) -> Iterator[str]:
+    """A server for one test: its stream is what the test says."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+async def jetstream(nats_url: str) -> AsyncIterator[JetStreamContext]:
+    """Plain nats-py, to publish and to take away."""
+    client = await nats.connect(nats_url)
+    yield client.jetstream()
+    await client.close()
+
+
+async def publish(jetstream: JetStreamContext, count: int, *, first: int = 1, **fields: str) -> None:
+    """Numbered events, of executions e0 to e3 in turn; every fifth on a bare subject."""
+    for number in range(first, first + count):
+        execution = f"e{number % 4}"
+        subject = f"task.completed.c1.{execution}" if number % 5 else "task.completed"
+        body = {"task_id": f"t{number}", "execution_id": execution, "data": {"result": "x" * 200}} | fields
+        await jetstream.publish(subject, json.dumps(body).encode())
+
+
+async def stored(bridge: Client, count: int) -> None:
+    """The bridge has taken ``count`` events."""
+
+    async def look() -> bool:
+        return bool((await bridge.get("/readyz"))[1]["head"] >= count)
+
+    await soon(look)
+
+
+def numbers(events: list[Json]) -> list[int]:
+    return [int(event["task_id"].removeprefix("t")) for event in events]
+
+
+async def metric(bridge: Client, name: str) -> float:
+    _, text = await bridge.get("/metrics")
+    return sum(
+        float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"crew_bridge_{name}")
+    )
+
+
+async def test_everything_that_is_kept_comes_though_the_ring_holds_little(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 500)
+        await stored(bridge, 500)
+        async with bridge.connect("global", since=0) as everything:
+            assert everything.first["recovery"]["recovered"]
+            assert numbers(await everything.events(500)) == list(range(1, 501))
+            await publish(jetstream, 3, first=501)
+            assert numbers(await everything.events(3)) == [501, 502, 503]
+            assert await everything.nothing_more()
+        assert await metric(bridge, "gaps_total") == 0
+        assert await metric(bridge, "history_failures_total") == 0
+
+
+async def test_one_execution_comes_with_its_events_on_bare_subjects(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 400)
+        await stored(bridge, 400)
+        async with bridge.connect("executions/e1", since=0) as one:
+            assert numbers(await one.events(100)) == list(range(1, 401, 4))
+            assert await one.nothing_more()
+
+
+async def test_a_restarted_bridge_goes_on_from_a_cursor_that_is_far_behind(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge, bridge.connect("global") as before:
+        await publish(jetstream, 10)
+        last = (await before.events(10))[-1]["seq"]
+        epoch = before.first["epoch"]
+    await publish(jetstream, 400, first=11)
+    async with (
+        start_bridge(**SMALL_RING) as bridge,
+        bridge.connect("global", since=last, epoch=epoch) as after,
+    ):
+        recovery = after.first["recovery"]
+        assert (recovery["recovered"], recovery["from"], recovery["to"]) == (True, 11, 410)
+        assert numbers(await after.events(400)) == list(range(11, 411))
+        assert await after.nothing_more()
+
+
+async def test_many_browsers_that_ask_for_the_same_cost_the_reads_of_one(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 400)
+        await stored(bridge, 400)
+
+        async def watch() -> list[int]:
+            async with bridge.connect("executions/e2", since=0) as one:
+                return numbers(await one.events(100))
+
+        assert await watch() == list(range(2, 401, 4))
+        alone = await metric(bridge, 'history_requests_total{by="read"}')
+        async with asyncio.TaskGroup() as tasks:
+            watching = [tasks.create_task(watch()) for _ in range(100)]
+        assert all(task.result() == list(range(2, 401, 4)) for task in watching)
+        assert await metric(bridge, 'history_requests_total{by="read"}') == alone
+        assert await metric(bridge, 'history_requests_total{by="shared"}') >= 100
+
+
+async def test_retention_during_a_disconnect_is_one_gap_with_exact_bounds(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        async with bridge.connect("global") as before:
+            await publish(jetstream, 10)
+            last = (await before.events(10))[-1]["seq"]
+        await publish(jetstream, 300, first=11)
+        await stored(bridge, 310)
+        await jetstream.purge_stream("CREW_EVENTS", seq=101)
+        async with bridge.connect("global", since=last, epoch=before.first["epoch"]) as after:
+            gap = await after.message()
+            assert gap == {"type": "gap", "from": 11, "to": 100, "reason": "too_old"}
+            assert numbers(await after.events(210)) == list(range(101, 311))
+            assert await after.nothing_more()
+        assert await metric(bridge, "gaps_total") == 1
+
+
+async def test_what_a_purge_took_is_a_gap_and_what_memory_has_still_comes(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 200)
+        await stored(bridge, 200)
+        floor = int(await metric(bridge, "log_floor"))
+        assert 0 < floor < 200
+        await jetstream.purge_stream("CREW_EVENTS")
+        epoch = (await bridge.get("/readyz"))[1]["epoch"]
+        async with bridge.connect("global", since=5, epoch=epoch) as after:
+            assert await after.message() == {"type": "gap", "from": 6, "to": floor, "reason": "too_old"}
+            assert numbers(await after.events(200 - floor)) == list(range(floor + 1, 201))
+            assert await after.nothing_more()
+
+
+async def test_a_later_subscription_looks_back_beyond_the_ring_for_what_it_adds(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 400)
+        await stored(bridge, 400)
+        async with bridge.connect("executions/e1", since=0) as listener:
+            assert numbers(await listener.events(100)) == list(range(1, 401, 4))
+            for name, remainders in (("execution_e2", [2]), ("global", [0, 3])):
+                said = await listener.ask({"action": "subscribe", "subscriptions": [name], "since": 0})
+                assert said["recovery"]["recovered"]
+                expected = [number for number in range(1, 401) if number % 4 in remainders]
+                assert numbers(await listener.events(len(expected))) == expected
+            assert await listener.nothing_more()
+
+
+async def test_a_filter_and_events_that_are_addressed_to_one_client_hold_in_the_past_too(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 40)
+        await publish(jetstream, 3, first=41, client_id="me")
+        await publish(jetstream, 3, first=44, client_id="other")
+        await publish(jetstream, 1, first=47, priority="critical")
+        await publish(jetstream, 300, first=48)
+        await stored(bridge, 347)
+        async with bridge.connect("crews/none", since=0, client_id="me") as mine:
+            assert numbers(await mine.events(3)) == [41, 42, 43]
+            assert await mine.nothing_more()
+        async with bridge.connect("global", since=0, min_priority="high") as urgent:
+            assert numbers(await urgent.events(1)) == [47]
+            assert await urgent.nothing_more()
+
+
+async def test_a_slow_client_falls_out_of_the_ring_and_loses_nothing(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    count = 3_000
+    async with (
+        start_bridge(**SMALL_RING, buffer_bytes=8 * 1024) as bridge,
+        raw_client(bridge, "global", receive_buffer=SMALL) as slow,
+    ):
+        await publish(jetstream, count)
+        await stored(bridge, count)
+        assert await metric(bridge, "fell_behind_total") >= 1
+        got = [await slow.message() for _ in range(count)]
+        assert numbers(got) == list(range(1, count + 1))
+        assert await metric(bridge, "gaps_total") == 0
+        assert await metric(bridge, 'history_requests_total{by="read"}') > 0
+
+
+async def test_a_stream_that_is_made_anew_while_it_is_read_ends_who_reads_it(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING, feed_heartbeat_seconds=0.2) as bridge:
+        await publish(jetstream, 200)
+        await stored(bridge, 200)
+        await jetstream.delete_stream("CREW_EVENTS")
+        async with bridge.connect("global", since=0) as reader:
+            code = await _end_of(reader)
+        assert code == 4001
+        epoch = reader.first["epoch"]
+
+        async def is_new() -> bool:
+            return bool((await bridge.get("/readyz"))[1]["epoch"] != epoch)
+
+        await soon(is_new)
+        await publish(jetstream, 5)
+        async with bridge.connect("global", since=100, epoch=epoch) as after:
+            assert after.first["recovery"]["reason"] == "stream_reset"
+            assert numbers(await after.events(5)) == [1, 2, 3, 4, 5]
+
+
+async def _end_of(listener: Listener) -> int | None:
+    with suppress(ConnectionClosed):
+        async with asyncio.timeout(20):
+            async for _ in listener.socket:
+                pass
+    return listener.socket.close_code
