@@ -15,11 +15,14 @@ from pydantic_core import from_json, to_json
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.messages import MESSAGES, Message
+from contracts.quick import read_quickly
 from contracts.subjects import ABSENT, Subject, parse_subject
 from contracts.types import default_priority
 
 _NANOSECONDS: Final = 1_000_000_000
 _SCOPE: Final = ("crew_id", "execution_id")
+_FILLED: Final = frozenset({"event_id", "timestamp", "priority", "data", *_SCOPE})
+"""What is filled in where the publisher left it out; who publishes by our rules leaves nothing out."""
 
 
 class StoredMessage(NamedTuple):
@@ -59,13 +62,18 @@ def decode(message: StoredMessage, epoch: str) -> Decoded:
     filled = _absent_fields(event, message, scope, epoch)
     if filled:
         event = event.model_copy(update=filled)
-    wire = _splice(body, {"seq": message.seq} | filled)
+        wire = _splice(body, {"seq": message.seq} | filled)
+    else:
+        wire = _number(body, message.seq)
     return Decoded(event, scope or event.subject, wire, message.stored_ns)
 
 
 def _read(payload: bytes, event_type: str) -> tuple[WebSocketEvent, bytes]:
     """The event and its published bytes, with the type spliced in where the publisher left it out."""
     body = payload.strip()
+    event = read_quickly(body, event_type)
+    if event is not None:
+        return event, body
     try:
         return WebSocketEvent.model_validate_json(body, strict=True), body
     except ValidationError as error:
@@ -87,9 +95,11 @@ def _refuse_contradictions(event: WebSocketEvent, event_type: str, scope: Subjec
         raise ContractError("seq", "is the bridge's to set")
     if scope is None:
         return
-    for field in _SCOPE:
-        if field in event.model_fields_set and (getattr(event, field) or ABSENT) != getattr(scope, field):
-            raise ContractError(field, "contradicts the subject")
+    given = event.model_fields_set
+    if "crew_id" in given and (event.crew_id or ABSENT) != scope.crew_id:
+        raise ContractError("crew_id", "contradicts the subject")
+    if "execution_id" in given and (event.execution_id or ABSENT) != scope.execution_id:
+        raise ContractError("execution_id", "contradicts the subject")
 
 
 def _refuse_non_numbers(body: bytes) -> None:
@@ -108,6 +118,8 @@ def _absent_fields(
     """What the publisher left out, as the stored message alone determines it."""
     given = event.model_fields_set
     absent: dict[str, object] = {}
+    if given >= _FILLED:
+        return absent
     if "event_id" not in given:
         absent["event_id"] = f"{epoch}-{message.seq}"
     if "timestamp" not in given:
@@ -120,6 +132,13 @@ def _absent_fields(
     if "data" not in given:
         absent["data"] = event.data
     return absent
+
+
+def _number(body: bytes, seq: int) -> bytes:
+    """``body`` with its ``seq`` in front: what `_splice` does, at a fifth of its cost."""
+    if body[1:2] != b'"':
+        return _splice(body, {"seq": seq})
+    return b'{"seq":%d,%b' % (seq, body[1:])
 
 
 def _splice(body: bytes, fields: Mapping[str, object]) -> bytes:

@@ -219,9 +219,9 @@ class _Handshake:
             epoll.modify(self.socket, select.EPOLLIN)
             return False
         data = self.socket.recv(_BUFFER_BYTES)
-        if not data:
-            raise ConnectionError(f"refused: {self.heard[:200]!r}")
         self.heard += data
+        if not data or not self.heard.startswith(b"HTTP/1.1 101"[: len(self.heard)]):
+            raise ConnectionError(f"the handshake was refused: {self.heard[:200]!r}")
         if not self._has_said_then and b"\r\n\r\n" in self.heard:
             self._has_said_then = True
             self.socket.sendall(self.dial.then)

@@ -23,6 +23,8 @@ from bridge.embedded import find_binary
 T = TypeVar("T")
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
+_UNLIMITED: Final = {"max_connections": 100_000, "max_connections_per_second": 1_000_000}
+"""Limits of the bridge that a bench would run into; the others have none."""
 _CPU_CLOCK: Final = 2
 """From linux/posix-timers.h: the clock that counts what all threads of a process were given."""
 
@@ -94,7 +96,7 @@ def rss_bytes(pid: int) -> int:
 def bridge(directory: Path, **settings: object) -> Iterator[Server]:
     """This bridge, as ``crew-bridge serve`` runs it, with a nats-server that feeds it."""
     with nats_server(directory / "feeder", jetstream=True) as (feeder, urls):
-        own = {"nats_url": urls["nats"], "port": 0} | settings
+        own = {"nats_url": urls["nats"], "port": 0} | _UNLIMITED | settings
         with _python(directory, "bridge", "serve", **own) as (process, out):
             words = _eventually(lambda: re.search(r"(http://\S+)", out.read_text()), process)
             url = urlsplit(words[1])

@@ -5,8 +5,8 @@ from enum import IntEnum
 from typing import Final
 
 _FIN: Final = 0x80
-_LEN16: Final = 126
-_LEN64: Final = 127
+_LEN16: Final = 0x7E
+_LEN64: Final = 0x7F
 _MAX_LEN16: Final = 0xFFFF
 
 
@@ -20,17 +20,12 @@ class Opcode(IntEnum):
 
 def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
     """``payload`` as one whole frame."""
-    return header(len(payload), opcode) + payload
-
-
-def header(length: int, opcode: Opcode = Opcode.TEXT) -> bytes:
-    """The 2, 4 or 10 bytes that precede a payload of ``length`` bytes."""
-    first = _FIN | opcode
+    first, length = _FIN | opcode, len(payload)
     if length < _LEN16:
-        return bytes((first, length))
+        return b"%c%c%b" % (first, length, payload)
     if length <= _MAX_LEN16:
-        return bytes((first, _LEN16)) + length.to_bytes(2)
-    return bytes((first, _LEN64)) + length.to_bytes(8)
+        return b"%c\x7e%b%b" % (first, length.to_bytes(2), payload)
+    return b"%c\x7f%b%b" % (first, length.to_bytes(8), payload)
 
 
 def payload_of(data: bytes) -> bytes:
