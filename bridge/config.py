@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: Positive = 25.0
     stale_seconds: Positive = 60.0
     """A client from which nothing is heard for so long, not even a pong, is cut off."""
+    stalled_seconds: Positive = 30.0
+    """A client that takes nothing of what is sent for so long is ended; it can come back and resume."""
     max_message_bytes: Bytes = 64 * 1024
     """A larger message of a client ends its connection (close code 1009)."""
     max_errors: Annotated[int, Field(gt=0)] = 20

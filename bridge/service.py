@@ -192,6 +192,7 @@ def _limits(settings: Settings) -> Limits:
         max_errors=settings.max_errors,
         heartbeat_seconds=settings.heartbeat_seconds,
         stale_seconds=settings.stale_seconds,
+        stalled_seconds=settings.stalled_seconds,
         allowed_origins=settings.allowed_origins,
         max_connections=with_files_for(settings.max_connections),
         connections_per_second=settings.max_connections_per_second,

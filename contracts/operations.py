@@ -65,7 +65,16 @@ class ConnectionDetails(ConnectionSummary):
     """One connection, explained."""
 
     state: str
-    """``live`` at the head, ``reading`` on in the log, ``waiting`` for room in its socket."""
+    """``live`` at the head, ``reading`` on in memory,
+    ``looking_back`` in the stream, or ``waiting`` for room."""
+    lag_events: int
+    """Events of its view that it has not been given: if not ``lag_is_exact``, at most so many."""
+    lag_bytes: int
+    """Bytes of these, and what its socket has not taken: if not ``lag_is_exact``, at least so many."""
+    lag_milliseconds: int
+    """Since the stream stored the first of these: if not ``lag_is_exact``, at least so many."""
+    lag_is_exact: bool
+    """False where it is behind what the bridge has in memory, or too far to count."""
     patterns: list[str]
     """What its subscriptions come to: subjects, without those that others cover."""
     filter: EventFilter

@@ -31,6 +31,7 @@ ALL = {
     *("flush_events", "event_age_seconds", "loop_delay_seconds"),
     *("connections", "cursors", "groups"),
     *("connections_opened", "connections_closed", "connections_refused", "fell_behind", "stale"),
+    "stalled",
     *("recoveries", "gaps"),
     *("log_head", "log_floor", "log_events", "log_bytes", "log_limit_bytes", "log_age_seconds"),
     *("feed_caught_up", "feed_lag", "feed_lag_seconds", "feed_resets"),

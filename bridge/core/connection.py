@@ -34,6 +34,8 @@ class Connection:
         "opened_at",
         "socket",
         "subscriptions",
+        "taken",
+        "taken_at",
         "view",
         "waits_for",
     )
@@ -47,6 +49,10 @@ class Connection:
         self.opened_at = now
         self.last_heard = now
         self.next_heartbeat = now
+        self.taken = 0
+        """Bytes that the socket had taken for good when the sweep last looked."""
+        self.taken_at = now
+        """When that was more than before, or nothing was left to take."""
         self.backlog = 0
         """Bytes in the socket's buffer when the sweep last looked."""
         self.subscriptions: dict[str, Subscription] = {}

@@ -50,6 +50,8 @@ class Counters:
     """Times that a full socket left its group."""
     stale: int = 0
     """Connections closed because nothing was heard from them."""
+    stalled: int = 0
+    """Connections closed because they took nothing."""
     flush_events: Histogram = field(default_factory=lambda: Histogram(FLUSH_EVENTS))
     """Events that one flush joined for a group."""
     event_age: Histogram = field(default_factory=lambda: Histogram(AGE_MICROSECONDS))

@@ -8,6 +8,7 @@ its connection sits in a group.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 from bridge.core.entry import Entry
@@ -132,7 +133,7 @@ class Cursor:
         end = log.head if segment.upto is None else segment.upto
         if self.position >= min(log.floor, end):
             return self._page(log.after(self.position, segment.views[-1]), end, max_bytes)
-        if chunk is None or not self._is_served_by(chunk, log):
+        if chunk is None or not self._is_served_by(chunk, log, segment, self.position):
             return None
         if chunk.lost is not None and chunk.lost[1] > self.position:
             upto = min(chunk.lost[1], log.floor, end)
@@ -159,40 +160,66 @@ class Cursor:
 
     def request(self, log: Log) -> Request:
         """What to ask the stream for, where `read` says None."""
-        return Request(log.epoch, self._patterns(log, log.floor), self.position, log.floor)
+        patterns = self._patterns(log, self.todo[0], self.position, log.floor)
+        return Request(log.epoch, patterns, self.position, log.floor)
 
-    def _is_served_by(self, chunk: Chunk, log: Log) -> bool:
-        """Whether ``chunk`` says what comes next; it may have been read for another segment."""
-        return chunk.covers(self.position) and self._patterns(log, chunk.upto) <= chunk.patterns
+    def _is_served_by(self, chunk: Chunk, log: Log, segment: Segment, position: int) -> bool:
+        """Whether ``chunk`` says what comes after ``position``; it may have been read for another segment."""
+        if not chunk.covers(position):
+            return False
+        return self._patterns(log, segment, position, chunk.upto) <= chunk.patterns
 
-    def _patterns(self, log: Log, upto: int) -> frozenset[Pattern]:
-        """What selects all that the first segment may want of what the stream holds up to ``upto``."""
-        segment = self.todo[0]
+    def _patterns(self, log: Log, segment: Segment, after: int, upto: int) -> frozenset[Pattern]:
+        """What selects all that the segment may want of what the stream holds in (``after``, ``upto``]."""
         patterns = segment.views[-1].patterns
         if segment.is_backfill:
             return patterns
-        if self._is_known and self.position < log.addressed.known_from:
+        if self._is_known and after < log.addressed.known_from:
             return _EVERYTHING
-        return patterns.union(
-            map(Pattern._make, log.addressed.subjects(self._client_id, self.position, upto))
-        )
+        return patterns.union(map(Pattern._make, log.addressed.subjects(self._client_id, after, upto)))
 
-    def count(self, log: Log, after: int) -> int | None:
-        """How many events after ``after`` are to be read now.
-
-        None where that takes too long, or a look into the stream.
-        """
-        count = looked_at = 0
-        for segment in self.todo:
-            if max(segment.after, after) < min(log.floor, log.head if segment.upto is None else segment.upto):
+    def count(self, log: Log, after: int, chunk: Chunk | None = None) -> int | None:
+        """How many events after ``after`` are to be given, None where that cannot be said at once."""
+        count = 0
+        for entry in self.left(log, after, chunk):
+            if entry is None:
                 return None
-            for entry in log.after(max(segment.after, after), segment.views[-1]):
-                looked_at += 1 + len(segment.unless)
-                if looked_at > _MAX_COUNTED:
-                    return None
-                mine = not entry.is_gap and entry.client_id in (None, self._client_id)
-                count += mine and segment.wants(entry)
+            count += 1
         return count
+
+    def left(self, log: Log, after: int = 0, chunk: Chunk | None = None) -> Iterator[Entry | None]:
+        """The events after ``after`` that are still to be given.
+
+        None stands for any number of them: those that are older than the ring and not in ``chunk``, or all
+        the rest, where to look at it would hold up others.
+        """
+        looked_at = 0
+        for number, segment in enumerate(self.todo):
+            start = max(segment.after if number else self.position, after)
+            end = log.head if segment.upto is None else segment.upto
+            source = self._source(log, segment, start, end, chunk)
+            if source is None:
+                yield None
+                source = log.after(log.floor, segment.views[-1])
+            for entry in source:
+                looked_at += 1 + len(segment.unless)
+                if entry.seq > end:
+                    break
+                if looked_at > _MAX_COUNTED:
+                    yield None
+                    return
+                if not entry.is_gap and entry.client_id in (None, self._client_id) and segment.wants(entry):
+                    yield entry
+
+    def _source(
+        self, log: Log, segment: Segment, start: int, end: int, chunk: Chunk | None
+    ) -> Iterator[Entry] | None:
+        """All that the segment may want after ``start``, None where a part is known to the stream only."""
+        if start >= min(log.floor, end):
+            return log.after(start, segment.views[-1])
+        if chunk is None or not self._is_served_by(chunk, log, segment, start) or chunk.upto < log.floor:
+            return None
+        return chain(chunk.later(start), log.after(chunk.upto, segment.views[-1]))
 
     def advance(self, upto: int) -> None:
         """Everything of the first segment up to ``upto`` is given."""

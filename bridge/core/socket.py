@@ -19,6 +19,8 @@ class CloseCode(IntEnum):
     """Nothing was heard from you for too long."""
     DISCONNECTED = 4003
     """An operator ended the connection."""
+    STALLED = 4004
+    """You took nothing of what was sent for too long; what you missed waits for you."""
     TOO_MANY_ERRORS = 4500
     """Message after message was refused."""
     REPLACED = 4501

@@ -22,13 +22,17 @@ class Stale(NamedTuple):
 class Sweep:
     """Sends heartbeats every ``interval`` seconds, ends connections silent for ``stale_after`` seconds.
 
+    So it does those whose sockets have something to take and took nothing for ``stalled_after`` seconds.
     A heartbeat is an event that pages see, with a WebSocket ping that every client answers by itself.
     """
 
-    def __init__(self, hub: Hub, *, interval: float, stale_after: float, buffer_limit: int) -> None:
+    def __init__(
+        self, hub: Hub, *, interval: float, stale_after: float, stalled_after: float, buffer_limit: int
+    ) -> None:
         self._hub = hub
         self._interval = interval
         self._stale_after = stale_after
+        self._stalled_after = stalled_after
         self._buffer_limit = buffer_limit
 
     def run(self, now: float, stale_after: float | None = None) -> list[Stale]:
@@ -47,6 +51,9 @@ class Sweep:
                 self._hub.counters.stale += 1
                 self._hub.close(connection, CloseCode.STALE, "nothing was heard from you")
                 stale.append(Stale(connection, silence))
+            elif now - connection.taken_at > self._stalled_after:
+                self._hub.counters.stalled += 1
+                self._hub.close(connection, CloseCode.STALLED, "you took nothing for too long")
             elif now >= connection.next_heartbeat:
                 connection.next_heartbeat = now + self._interval
                 self._beat(connection, beats)
@@ -54,11 +61,14 @@ class Sweep:
 
     @staticmethod
     def _note_progress(connection: Connection, now: float) -> None:
-        """Who reads slowly has not come to our pings yet: a buffer that shrinks is an answer, too."""
+        """Who reads slowly has not come to our pings yet: that a full socket takes more is an answer, too."""
         backlog = connection.socket.buffered()
-        if backlog < connection.backlog:
+        taken = connection.bytes_sent - backlog
+        if taken > connection.taken and connection.backlog:
             connection.last_heard = now
-        connection.backlog = backlog
+        if taken > connection.taken or not backlog:
+            connection.taken_at = now
+        connection.backlog, connection.taken = backlog, taken
 
     def _beat(self, connection: Connection, beats: dict[int, bytes]) -> None:
         """A socket that is full is not alive enough to need one."""

@@ -25,6 +25,7 @@ def connections(sources: Sources) -> Iterator[Metric]:
     yield counters("recoveries", "Cursors that clients came with, by outcome", "reason", count.recoveries)
     yield counters("gaps", "Gaps announced", "reason", count.gaps)
     yield counter("fell_behind", "Times that a full socket left the head", count.fell_behind)
+    yield counter("stalled", "Connections ended because they took nothing", count.stalled)
     yield counter("stale", "Connections ended because nothing was heard", count.stale)
 
 

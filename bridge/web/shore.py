@@ -41,6 +41,7 @@ class Limits:
     max_errors: int
     heartbeat_seconds: float
     stale_seconds: float
+    stalled_seconds: float
     allowed_origins: tuple[str, ...]
     max_connections: int
     connections_per_second: float
@@ -69,6 +70,7 @@ class Shore:
             hub,
             interval=limits.heartbeat_seconds,
             stale_after=limits.stale_seconds,
+            stalled_after=limits.stalled_seconds,
             buffer_limit=limits.buffer_bytes,
         )
 

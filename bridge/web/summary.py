@@ -2,8 +2,10 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 
 from bridge.core.connection import Connection
+from bridge.core.lag import lag_of
 from bridge.web.shore import Shore
 from contracts.operations import ConnectionDetails, ConnectionSummary
 
@@ -20,7 +22,7 @@ def summary(shore: Shore, instance: str, connection: Connection) -> ConnectionSu
         subscriptions=list(connection.subscriptions),
         duration_seconds=round(asyncio.get_running_loop().time() - connection.opened_at, 3),
         cursor=cursor,
-        lag=head - cursor,
+        lag=max(head - cursor, 0),
         buffered_bytes=connection.socket.buffered(),
         events_sent=connection.events_sent,
         messages_sent=connection.messages_sent,
@@ -31,10 +33,15 @@ def summary(shore: Shore, instance: str, connection: Connection) -> ConnectionSu
 def details(shore: Shore, instance: str, connection: Connection) -> ConnectionDetails:
     """Everything that is known of it."""
     log, peer = shore.hub.log, shore.peer_of(connection)
+    lag = lag_of(connection, log, time_ns())
     beat = connection.next_heartbeat - shore.limits.heartbeat_seconds
     return ConnectionDetails(
         **dict(summary(shore, instance, connection)),
         state=_state(shore, connection),
+        lag_events=lag.events,
+        lag_bytes=lag.bytes,
+        lag_milliseconds=lag.milliseconds,
+        lag_is_exact=lag.is_exact,
         patterns=sorted(map(str, connection.view.patterns)),
         filter=connection.filter,
         batch=connection.batch,
@@ -53,6 +60,8 @@ def details(shore: Shore, instance: str, connection: Connection) -> ConnectionDe
 def _state(shore: Shore, connection: Connection) -> str:
     if connection.group is not None:
         return "live"
+    if connection.waits_for is not None:
+        return "looking_back"
     return "waiting" if shore.is_full(connection) else "reading"
 
 

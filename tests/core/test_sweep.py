@@ -9,7 +9,7 @@ _PING = frame(b"", Opcode.PING)
 
 
 def _sweep(bench: Bench) -> Sweep:
-    return Sweep(bench.hub, interval=25, stale_after=60, buffer_limit=LIMIT)
+    return Sweep(bench.hub, interval=25, stale_after=60, stalled_after=30, buffer_limit=LIMIT)
 
 
 def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor() -> None:
@@ -81,3 +81,38 @@ def test_who_reads_slowly_but_reads_is_not_silent() -> None:
 
     assert list(bench.hub.connections) == ["slow"]
     assert slow.last_heard == 80
+
+
+def test_who_takes_nothing_of_what_is_sent_is_ended_though_it_talks() -> None:
+    bench = Bench()
+    stuck, socket = bench.connect("global", client_id="stuck")
+    slow, slow_socket = bench.connect("global", client_id="slow")
+    idle, _ = bench.connect("global", client_id="idle")
+    socket.is_stuck = slow_socket.is_stuck = True
+    bench.publish(event(1))
+    bench.settle()
+    sweep = _sweep(bench)
+
+    for now in (1, 20, 31, 32):
+        stuck.last_heard = slow.last_heard = now
+        slow_socket.backlog -= 1
+        assert sweep.run(now) == []
+    stuck.last_heard = idle.last_heard = now = 62
+    slow_socket.backlog -= 1
+    sweep.run(now)
+
+    assert socket.closed == (CloseCode.STALLED, "you took nothing for too long")
+    assert set(bench.hub.connections) == {"slow", "idle"}
+    assert bench.hub.counters.stalled == 1
+
+
+def test_a_dead_peer_does_not_seem_alive_because_the_kernel_takes_heartbeats() -> None:
+    bench = Bench()
+    connection, _ = bench.connect("global")
+    sweep = _sweep(bench)
+
+    for now in (25, 50):
+        sweep.run(now)
+    assert connection.last_heard == 0
+    assert connection.taken_at == 50
+    assert [stale.connection for stale in sweep.run(61)] == [connection]
