@@ -69,7 +69,7 @@ class Archive:
             self._queue.put_nowait(request)
 
     async def run(self, read: Read) -> None:
-        """Answer for ever; ends by cancellation only."""
+        """Answer for ever; ends by cancellation only, and leaves what it was reading to the next run."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._at_once):
                 tasks.create_task(self._work(read))
@@ -80,9 +80,12 @@ class Archive:
             self.in_flight += 1
             try:
                 await self._answer(request, read)
+                self._open.discard(request)
+            except asyncio.CancelledError:
+                self._queue.put_nowait(request)
+                raise
             finally:
                 self.in_flight -= 1
-                self._open.discard(request)
 
     async def _answer(self, request: Request, read: Read) -> None:
         """Try until it works, or nobody waits any more."""

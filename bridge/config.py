@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     """New browsers a second; who comes too fast is told when to come again."""
     drain_seconds: Positive = 5.0
     """A stopping bridge sends its clients away within this time, one after the other."""
-    feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 5.0
+    feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 2.0
     """How often NATS says that the feed is alive; silence for twice as long restarts it."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

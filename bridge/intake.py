@@ -59,6 +59,10 @@ class Intake:
         else:
             self._hub.reject(message.seq, entry)
 
+    def skip(self, last: int) -> None:
+        """Nothing more is to come up to ``last``."""
+        self._hub.log.skip(last)
+
     def gap(self, first: int, last: int, reason: GapReason) -> None:
         """Events that will never come."""
         log.warning("events lost to retention", first=first, last=last)

@@ -8,7 +8,7 @@ from time import perf_counter, time_ns
 
 from bridge.archive import Archive
 from bridge.broker.cluster import Cluster
-from bridge.broker.connection import ConnectionEvents, connected
+from bridge.broker.connection import ConnectionEvents, stay_connected
 from bridge.broker.feed import Feed
 from bridge.broker.fitness import UnfitStreamError
 from bridge.broker.history import History
@@ -93,16 +93,17 @@ class Bridge:
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
-        async with connected(nats_url, "crew-bridge", self.nats) as client, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.cluster.run(client))
-            await self.feed.run(client)
+        await stay_connected(nats_url, "crew-bridge", self.nats, self.feed.run, self.cluster.run)
 
     async def read_for_ever(self, nats_url: str) -> None:
         """Answer who looks back beyond the ring, on a connection of its own: the feed is not to wait."""
-        async with connected(nats_url, "crew-bridge-history", self.nats_history) as client:
-            settings = self._settings
-            history = History(client, settings.stream_name, max_bytes=settings.history_chunk_bytes)
-            await self.archive.run(history.read)
+        name, size = self._settings.stream_name, self._settings.history_chunk_bytes
+        await stay_connected(
+            nats_url,
+            "crew-bridge-history",
+            self.nats_history,
+            lambda client: self.archive.run(History(client, name, max_bytes=size).read),
+        )
 
     async def send_away(self) -> None:
         """Let nobody in any more, and everybody go."""
@@ -176,9 +177,13 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
                 for task in working:
                     task.cancel()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
+        raise _alone(group) from None
+
+
+def _alone(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _raise_when_failed(bridge: Bridge) -> None:

@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 log = structlog.get_logger(__name__)
 
 _RECONNECT_WAIT_SECONDS = 0.5
+_PING_SECONDS = 5
+_UNANSWERED_PINGS = 2
+"""More than so many, and the connection counts as lost: nats-py's own values take six minutes."""
+_CLOSE_SECONDS = 1.0
+_WATCH_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
     ``url``: one or several servers, separated by commas.
     """
     client = Client()
+    events.is_ending = False
     callbacks: dict[str, Callable[..., Awaitable[None]]] = {
         "reconnected_cb": events.reconnected,
         "disconnected_cb": events.disconnected,
@@ -75,16 +82,65 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
         [server.strip() for server in url.split(",")],
         name=name,
         max_reconnect_attempts=-1,
+        ping_interval=_PING_SECONDS,
+        max_outstanding_pings=_UNANSWERED_PINGS,
         reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # seconds; only asyncio.sleep sees it
         **callbacks,  # type: ignore[arg-type]  # the annotation wants Callback aliases that are private
     )
     events.is_connected = True
     events.is_down = False
+    log.info("nats connected")
     try:
         yield client
     finally:
         events.is_ending = True
-        await client.close()
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await client.close()
+
+
+async def stay_connected(
+    url: str, name: str, events: ConnectionEvents, *work: Callable[[Client], Awaitable[None]]
+) -> None:
+    """Have all ``work``, which never ends, done with one client; with another one when that is lost for good.
+
+    nats-py connects again by itself, but gives up after most errors that a server can tell: that it has too
+    many connections, say, or that credentials have expired.
+    """
+    while True:
+        try:
+            async with connected(url, name, events) as client, asyncio.TaskGroup() as tasks:
+                for one in work:
+                    tasks.create_task(_do(one, client))
+                while not is_lost(client):  # noqa: ASYNC110 - where closing itself fails, nothing tells
+                    await asyncio.sleep(_WATCH_SECONDS)
+                raise ConnectionError("the NATS client gave up")
+        except* (NatsError, OSError, TimeoutError) as group:
+            for error in group.exceptions:
+                await events.failed(error)
+        await asyncio.sleep(_RECONNECT_WAIT_SECONDS)
+
+
+async def _do(work: Callable[[Client], Awaitable[None]], client: Client) -> None:
+    await work(client)
+
+
+def is_lost(client: Client) -> bool:
+    """Whether the client will never be connected again."""
+    reconnecting = client._reconnection_task
+    return client.is_closed or (client.is_reconnecting and reconnecting is not None and reconnecting.done())
+
+
+async def revive(client: Client, seconds: float) -> None:
+    """Connect anew if the server does not answer within ``seconds``, as after a cut that nobody noticed."""
+    if not client.is_connected:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await client.rtt()
+    except (NatsError, OSError, TimeoutError):
+        log.warning("nats does not answer")
+        await client.force_reconnect()
 
 
 def end_if_cancelled() -> None:

@@ -9,46 +9,33 @@ reset, so it is not used.
 import asyncio
 from collections import Counter
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
+from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig, StreamInfo, StreamState
+from nats.js.api import StreamInfo, StreamState
 
-from bridge.broker.connection import ConnectionEvents, end_if_cancelled
-from bridge.broker.fitness import UnfitStreamError, differences, losses
-from bridge.broker.replies import Control, parse_control, parse_reply
-from bridge.broker.stream import StreamSettings, ensure_stream, epoch_of
+from bridge.broker.connection import ConnectionEvents, end_if_cancelled, revive
+from bridge.broker.consumption import Consumption, ordered
+from bridge.broker.fitness import judge
+from bridge.broker.place import Place, verdict
+from bridge.broker.sink import Sink
+from bridge.broker.stream import StreamSettings, ensure_stream, epoch_of, reborn
 from contracts.codec import StoredMessage
-from contracts.messages import GapReason
 
 log = structlog.get_logger(__name__)
 
 MISSED_HEARTBEATS: Final = 2
 """This many idle heartbeats in a row not heard mean that the consumer is gone."""
 _RETRY_SECONDS: Final = 0.5
-_INACTIVE_SECONDS: Final = 30.0
-"""The server forgets a consumer that nobody listens to after so long."""
-
-
-class Sink(Protocol):
-    """Who takes what the feed brings. Called in order, never waits, never raises."""
-
-    def begin(self, epoch: str, floor: int) -> None:
-        """The stream is new to us: what follows are its messages after ``floor``."""
-        ...
-
-    def message(self, message: StoredMessage) -> None:
-        """The next message."""
-        ...
-
-    def gap(self, first: int, last: int, reason: GapReason) -> None:
-        """The messages ``first``..``last`` are gone from the stream and never came here."""
-        ...
+_POLL_SECONDS: Final = 0.05
+_BEHIND_SECONDS: Final = 5.0
+"""So long a stream may be behind what was read of it: a new leader takes up what was agreed on before."""
+_UNANSWERED: Final = {"silence", "error"}
+_NOT_AT_ONCE: Final = {"behind", "error"}
 
 
 class Feed:
@@ -73,9 +60,14 @@ class Feed:
         self._ring_bytes = ring_bytes
         self._heartbeat = heartbeat_seconds
         self._pending_messages = pending_messages
-        self._epoch = ""
+        self._created = ""
+        self._place = Place()
+        self._behind_since: float | None = None
         self._consumption: Consumption | None = None
         self._goal = 0
+        self._is_one_copy = False
+        """What the consumer has is what the stream has; with several replicas it may be behind."""
+        self._is_failing = False
         self.last_seq = 0
         self.pending = 0
         """Messages that the stream holds behind ``last_seq``, when the last message came."""
@@ -85,7 +77,6 @@ class Feed:
         """Whether that was so once since the stream began: the ring holds what cursors may point at."""
         self.resets: Counter[str] = Counter()
         """How often a consumer ended, by reason."""
-        self._stored_ns = 0
         self._current_at = monotonic()
         """When it was last known that nothing more was to come."""
         events.on_reconnect.append(lambda: self._end("reconnect"))
@@ -96,7 +87,7 @@ class Feed:
         """How long ago what was taken last was the head of the stream, as far as is known."""
         if self.is_caught_up and not self.pending:
             return 0.0
-        return max(0.0, min(time() - self._stored_ns / 1e9, monotonic() - self._current_at))
+        return max(0.0, min(time() - self._place.stored_ns / 1e9, monotonic() - self._current_at))
 
     async def run(self, client: Client) -> None:
         """Read for ever; ends by cancellation only.
@@ -105,18 +96,26 @@ class Feed:
         """
         while True:
             end_if_cancelled()
+            if not client.is_connected:
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
             try:
-                await self._consume(client)
+                reason = await self._consume(client)
             except (NatsError, TimeoutError, OSError) as error:
-                self.resets["error"] += 1
-                log.warning("feed interrupted", error=str(error) or type(error).__name__)
+                reason = "error"
+                self._complain(str(error) or type(error).__name__)
+            self.resets[reason] += 1
+            if reason in _UNANSWERED:
+                await revive(client, self._heartbeat)
+            if reason in _NOT_AT_ONCE:
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _consume(self, client: Client) -> None:
-        """One consumer's life."""
+    async def _consume(self, client: Client) -> str:
+        """One consumer's life; returns why it ended, or did not begin."""
         info = await ensure_stream(client, self._settings)
-        self._judge(info.config)
-        self._align(info)
+        judge(info.config, self._settings, is_start=not self._created)
+        if not await self._align(client, info):
+            return "behind"
         consumption = Consumption(self, client)
         self._consumption = consumption
         inbox = client.new_inbox()
@@ -125,57 +124,58 @@ class Feed:
         )
         consumption.subscription = subscription
         try:
-            name = await self._make_consumer(client, inbox)
-            reason = await self._watch(consumption)
-            log.warning("feed consumer ended", consumer=name, reason=reason)
-            self.resets[reason] += 1
+            return await self._follow(client, consumption, inbox)
         finally:
             self.is_caught_up = False
             if not client.is_closed:
                 await subscription.unsubscribe()
 
-    def _judge(self, config: StreamConfig) -> None:
-        """A bad stream stops the start; later, who is served is served on, whatever became of the stream."""
-        bad = losses(config, self._settings)
-        if bad and not self._epoch:
-            raise UnfitStreamError(self._settings.name, bad)
-        if bad:
-            log.error("the stream loses events", stream=self._settings.name, why=list(map(str, bad)))
-        elif not self._epoch and (other := differences(config, self._settings)):
-            log.info("the stream is used as it is", stream=self._settings.name, other=list(map(str, other)))
-
-    def _align(self, info: StreamInfo) -> None:
-        """Find out what happened to the stream since the last consumer."""
-        epoch = epoch_of(info)
-        state = info.state
-        self._goal = state.last_seq
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self.is_filled = False
-            self.last_seq = _start(state, self._ring_bytes) - 1
-            self._sink.begin(epoch, self.last_seq)
-        elif state.first_seq > self.last_seq + 1:
-            self._sink.gap(self.last_seq + 1, state.first_seq - 1, "retention")
-            self.last_seq = state.first_seq - 1
-
-    async def _make_consumer(self, client: Client, inbox: str) -> str:
-        config = ConsumerConfig(
-            name=f"bridge-feed-{uuid4().hex}",
-            deliver_subject=inbox,
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self.last_seq + 1,
-            ack_policy=AckPolicy.NONE,
-            max_deliver=1,
-            flow_control=True,
-            idle_heartbeat=self._heartbeat,
-            inactive_threshold=_INACTIVE_SECONDS,
-            mem_storage=True,
-            num_replicas=1,
+    async def _follow(self, client: Client, consumption: Consumption, inbox: str) -> str:
+        made = await client.jetstream().add_consumer(
+            self._settings.name, ordered(inbox, self.last_seq, self._heartbeat)
         )
-        info = await client.jetstream().add_consumer(self._settings.name, config)
-        if info.num_pending == 0:
+        info = await client.jetstream().stream_info(self._settings.name)
+        if epoch_of(info) != self._created:
+            return "stream"
+        self._is_one_copy = (info.config.num_replicas or 1) == 1
+        if self.last_seq >= self._goal or (self._is_one_copy and made.num_pending == 0):
             self._catch_up()
-        return info.name
+        consumption.open()
+        reason = await self._watch(consumption)
+        log.warning("feed consumer ended", consumer=made.name, reason=reason)
+        self._is_failing = False
+        return reason
+
+    async def _align(self, client: Client, info: StreamInfo) -> bool:
+        """Find out what happened to the stream since the last consumer; whether it can be read on."""
+        created, state = epoch_of(info), info.state
+        fate = await verdict(client, info, self._place) if created == self._created else "another"
+        if fate == "behind" and not self._has_waited():
+            return False
+        self._behind_since = None
+        self._goal = state.last_seq
+        if fate != "same":
+            self._begin(created, state)
+        elif state.first_seq > self.last_seq + 1:
+            self._lose(state.first_seq - 1)
+        return True
+
+    def _begin(self, created: str, state: StreamState) -> None:
+        """One that gives its numbers again has another epoch than before, which only this bridge knows."""
+        epoch = created if created != self._created else reborn(created, uuid4().hex[:8])
+        self._created, self._place = created, Place()
+        self.is_filled = False
+        self.last_seq = _start(state, self._ring_bytes) - 1
+        self._sink.begin(epoch, self.last_seq)
+
+    def _has_waited(self) -> bool:
+        """Whether the stream had time to come to where it was."""
+        self._behind_since = self._behind_since or monotonic()
+        return monotonic() - self._behind_since > _BEHIND_SECONDS
+
+    def _lose(self, last: int) -> None:
+        self._sink.gap(self.last_seq + 1, last, "retention")
+        self.last_seq = last
 
     async def _watch(self, consumption: "Consumption") -> str:
         """Wait until the consumer is at its end, and say why."""
@@ -193,17 +193,43 @@ class Feed:
         """The next message of the stream has come."""
         self.last_seq = message.seq
         self.pending = pending
-        self._stored_ns = message.stored_ns
+        self._place = Place(message.seq, message.stored_ns)
         self._sink.message(message)
-        if pending == 0 or message.seq >= self._goal:
+        if message.seq >= self._goal or (self._is_one_copy and pending == 0):
             self._catch_up()
 
-    def idle(self) -> None:
-        """The server says that it has nothing more."""
+    def idle(self, last_seq: int) -> None:
+        """The server says that it has nothing more, up to ``last_seq``."""
         self._current_at = monotonic()
+        if last_seq > self.last_seq:
+            self._pass_over(last_seq)
+        if self.last_seq >= self._goal:
+            self._catch_up()
+
+    async def explain(self, client: Client, upto: int) -> str | None:
+        """What retention took is a gap; what expired is not."""
+        info = await client.jetstream().stream_info(self._settings.name)
+        if epoch_of(info) != self._created:
+            return "stream"
+        if info.state.first_seq > self.last_seq + 1:
+            self._lose(min(info.state.first_seq, upto) - 1)
+        return None
 
     def _catch_up(self) -> None:
+        """Nothing is left of what the stream held when the consumer began; the end of it may have expired."""
+        if self._goal > self.last_seq:
+            self._pass_over(self._goal)
         self.is_caught_up = self.is_filled = True
+
+    def _pass_over(self, last_seq: int) -> None:
+        self.last_seq = last_seq
+        self._sink.skip(last_seq)
+
+    def _complain(self, error: str) -> None:
+        """Once, until the feed works again."""
+        say = log.debug if self._is_failing else log.warning
+        say("feed interrupted", error=error)
+        self._is_failing = True
 
     def _end(self, reason: str) -> None:
         if self._consumption is not None:
@@ -212,60 +238,6 @@ class Feed:
     def _overflow(self, sid: int) -> None:
         if self._consumption is not None:
             self._consumption.overflowed(sid)
-
-
-class Consumption:
-    """One consumer's messages, in its own numbers; deaf once it has ended."""
-
-    def __init__(self, feed: Feed, client: Client) -> None:
-        self._feed = feed
-        self._client = client
-        self._last = 0
-        self._why_hole = "hole"
-        self.subscription: Subscription | None = None
-        self.was_heard = False
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def on_message(self, message: Msg) -> None:
-        """nats-py calls this for every message of the inbox, one after the other."""
-        self.was_heard = True
-        if self.ended.done():
-            return
-        control = parse_control(message.headers, message.reply)
-        if control is None:
-            self._take(message)
-        else:
-            await self._obey(control)
-        if self._why_hole == "overflow" and self.subscription and not self.subscription.pending_msgs:
-            self.end("overflow")
-
-    def end(self, reason: str) -> None:
-        """Hear nothing more; the first reason counts."""
-        if not self.ended.done():
-            self.ended.set_result(reason)
-
-    def overflowed(self, sid: int) -> None:
-        """Messages were dropped behind those that wait: these are still good, and bring the feed forward."""
-        if self.subscription is not None and self.subscription._id == sid:
-            self._why_hole = "overflow"
-
-    def _take(self, message: Msg) -> None:
-        delivered = parse_reply(message.reply)
-        if delivered.consumer_seq != self._last + 1:
-            self.end(self._why_hole)
-            return
-        self._last = delivered.consumer_seq
-        stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
-        self._feed.take(stored, delivered.pending)
-
-    async def _obey(self, control: Control) -> None:
-        if control.last_consumer_seq is not None and control.last_consumer_seq != self._last:
-            self.end(self._why_hole)
-            return
-        if control.last_consumer_seq is not None:
-            self._feed.idle()
-        if control.answer_to:
-            await self._client.publish(control.answer_to)
 
 
 def _start(state: StreamState, ring_bytes: int) -> int:

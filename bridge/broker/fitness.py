@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from bridge.broker.stream import StreamSettings, missing_subjects
+
+log = structlog.get_logger(__name__)
 
 _FAR: Final = 10
 """A stream that keeps less than one part in so many of what was asked for was not made for these events."""
@@ -30,6 +33,17 @@ class UnfitStreamError(ValueError):
 
     def __init__(self, name: str, findings: list[Finding]) -> None:
         super().__init__(f"the stream {name} would lose events: {'; '.join(map(str, findings))}")
+
+
+def judge(config: StreamConfig, settings: StreamSettings, *, is_start: bool) -> None:
+    """A bad stream stops the start; later, who is served is served on, whatever became of the stream."""
+    bad = losses(config, settings)
+    if bad and is_start:
+        raise UnfitStreamError(settings.name, bad)
+    if bad:
+        log.error("the stream loses events", stream=settings.name, why=list(map(str, bad)))
+    elif is_start and (other := differences(config, settings)):
+        log.info("the stream is used as it is", stream=settings.name, other=list(map(str, other)))
 
 
 def losses(config: StreamConfig, settings: StreamSettings) -> list[Finding]:

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bridge.broker.connection import end_if_cancelled
 from bridge.broker.replies import parse_reply
-from bridge.broker.stream import epoch_of
+from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
 
@@ -66,7 +66,7 @@ class History:
             raise OSError(str(error) or type(error).__name__) from error
         finally:
             end_if_cancelled()
-        if epoch_of(info) != epoch:
+        if not is_of(info, epoch):
             raise OSError("the stream is another one")
         return _stretch(pull, after, info.state.first_seq)
 

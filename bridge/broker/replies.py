@@ -37,6 +37,8 @@ class Control(NamedTuple):
 
     last_consumer_seq: int | None
     """On a heartbeat: the last message that was sent to this consumer."""
+    last_stream_seq: int | None
+    """On a heartbeat: the place in the stream up to which there is nothing more to send."""
     answer_to: str | None
     """Where an empty message is wanted before more is sent."""
 
@@ -45,5 +47,9 @@ def parse_control(headers: Mapping[str, str] | None, reply: str) -> Control | No
     """The control message, None if the message is an event."""
     if not headers or headers.get("Status") != "100":
         return None
-    last = headers.get("Nats-Last-Consumer")
-    return Control(None if last is None else int(last), reply or headers.get("Nats-Consumer-Stalled"))
+    last, place = headers.get("Nats-Last-Consumer"), headers.get("Nats-Last-Stream")
+    return Control(
+        None if last is None else int(last),
+        None if place is None else int(place),
+        reply or headers.get("Nats-Consumer-Stalled"),
+    )

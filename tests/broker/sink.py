@@ -37,6 +37,7 @@ class Notes:
     seqs: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     gaps: list[tuple[int, int, str]] = field(default_factory=list)
+    skipped: int = 0
 
     def begin(self, epoch: str, floor: int) -> None:
         self.begins.append((epoch, floor))
@@ -44,6 +45,9 @@ class Notes:
     def message(self, message: StoredMessage) -> None:
         self.seqs.append(message.seq)
         self.payloads.append(message.payload)
+
+    def skip(self, last: int) -> None:
+        self.skipped = last
 
     def gap(self, first: int, last: int, reason: GapReason) -> None:
         self.gaps.append((first, last, reason))

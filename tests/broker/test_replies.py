@@ -39,19 +39,19 @@ def test_another_reply_subject_is_refused(reply: str) -> None:
 def test_an_idle_heartbeat_says_what_was_sent_last_and_wants_no_answer() -> None:
     headers = {"Status": "100", "Nats-Last-Consumer": "17", "Nats-Last-Stream": "812"}
 
-    assert parse_control(headers, "") == Control(last_consumer_seq=17, answer_to=None)
+    assert parse_control(headers, "") == Control(last_consumer_seq=17, last_stream_seq=812, answer_to=None)
 
 
 def test_a_heartbeat_of_a_stalled_consumer_wants_an_answer() -> None:
     headers = {"Status": "100", "Nats-Last-Consumer": "17", "Nats-Consumer-Stalled": "$JS.FC.CREW_EVENTS.x.1"}
 
-    assert parse_control(headers, "") == Control(last_consumer_seq=17, answer_to="$JS.FC.CREW_EVENTS.x.1")
+    assert parse_control(headers, "") == Control(17, None, "$JS.FC.CREW_EVENTS.x.1")
 
 
 def test_a_flow_control_request_wants_an_answer() -> None:
     request = {"Status": "100", "Description": "FlowControl Request"}
 
-    assert parse_control(request, "$JS.FC.CREW_EVENTS.x.1") == Control(None, "$JS.FC.CREW_EVENTS.x.1")
+    assert parse_control(request, "$JS.FC.CREW_EVENTS.x.1") == Control(None, None, "$JS.FC.CREW_EVENTS.x.1")
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"Nats-Msg-Id": "e1"}, {"Status": "503"}])

@@ -1,0 +1,143 @@
+"""One consumer's messages, in its own numbers: taken in order, or not at all."""
+
+import asyncio
+from typing import Final, Protocol
+from uuid import uuid4
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from bridge.broker.replies import Control, Delivered, parse_control, parse_reply
+from contracts.codec import StoredMessage
+
+_INACTIVE_SECONDS: Final = 30.0
+"""The server forgets a consumer that nobody listens to after so long."""
+
+
+def ordered(inbox: str, after: int, heartbeat_seconds: float) -> ConsumerConfig:
+    """A consumer that sends everything behind ``after`` to ``inbox``, in order, and says that it lives."""
+    return ConsumerConfig(
+        name=f"bridge-feed-{uuid4().hex}",
+        deliver_subject=inbox,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=after + 1,
+        ack_policy=AckPolicy.NONE,
+        max_deliver=1,
+        flow_control=True,
+        idle_heartbeat=heartbeat_seconds,
+        inactive_threshold=_INACTIVE_SECONDS,
+        mem_storage=True,
+        num_replicas=1,
+    )
+
+
+class Reader(Protocol):
+    """Who reads the stream, consumer after consumer."""
+
+    last_seq: int
+    """The last place of the stream that is dealt with."""
+
+    def take(self, message: StoredMessage, pending: int) -> None:
+        """The next message; behind it the consumer has ``pending`` more."""
+        ...
+
+    def idle(self, last_seq: int) -> None:
+        """The consumer has nothing more, up to ``last_seq``."""
+        ...
+
+    async def explain(self, client: Client, upto: int) -> str | None:
+        """Between ``last_seq`` and ``upto`` nothing was sent: find out why; a reason to end, or None."""
+        ...
+
+
+class Consumption:
+    """What one consumer sends; deaf until it is opened, and once it has ended."""
+
+    def __init__(self, reader: Reader, client: Client) -> None:
+        self._reader = reader
+        self._client = client
+        self._last = 0
+        self._why_hole = "hole"
+        self._explained = 0
+        """So many of the next messages were sent before the stream was last asked where it begins."""
+        self._open = asyncio.Event()
+        self.subscription: Subscription | None = None
+        self.was_heard = False
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def open(self) -> None:
+        """Take what has come, and what comes."""
+        self._open.set()
+
+    async def on_message(self, message: Msg) -> None:
+        """nats-py calls this for every message of the inbox, one after the other."""
+        self.was_heard = True
+        await self._open.wait()
+        if self.ended.done():
+            return
+        control = parse_control(message.headers, message.reply)
+        if control is None:
+            await self._take(message)
+        else:
+            await self._obey(control)
+        if self._why_hole == "overflow" and not self._waiting:
+            self.end("overflow")
+
+    def end(self, reason: str) -> None:
+        """Hear nothing more; the first reason counts."""
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def overflowed(self, sid: int) -> None:
+        """Messages were dropped behind those that wait: these are still good, and bring the feed forward."""
+        if self.subscription is not None and self.subscription._id == sid:
+            self._why_hole = "overflow"
+
+    @property
+    def _waiting(self) -> int:
+        """Messages that have come and are not taken yet."""
+        return self.subscription.pending_msgs if self.subscription is not None else 0
+
+    async def _take(self, message: Msg) -> None:
+        delivered = parse_reply(message.reply)
+        if delivered.consumer_seq != self._last + 1:
+            self.end(self._why_hole)
+            return
+        await self._look_before(delivered)
+        if self.ended.done():
+            return
+        self._last = delivered.consumer_seq
+        stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
+        self._reader.take(stored, delivered.pending)
+
+    async def _look_before(self, delivered: Delivered) -> None:
+        """A consumer passes over what is gone, and does not say why: what expired leaves such holes, too.
+
+        The answer holds for all messages that were sent before it: asking once for each hole would slow down
+        the reading of a stream in which much has expired.
+        """
+        explained, self._explained = self._explained, max(self._explained - 1, 0)
+        if delivered.stream_seq == self._reader.last_seq + 1 or explained:
+            return
+        if delivered.stream_seq <= self._reader.last_seq:
+            self.end("order")
+            return
+        self._explained = self._waiting
+        try:
+            reason = await self._reader.explain(self._client, delivered.stream_seq)
+        except (NatsError, TimeoutError, OSError):
+            reason = "error"
+        if reason is not None:
+            self.end(reason)
+
+    async def _obey(self, control: Control) -> None:
+        if control.last_consumer_seq is not None and control.last_consumer_seq != self._last:
+            self.end(self._why_hole)
+            return
+        if control.last_stream_seq is not None:
+            self._reader.idle(control.last_stream_seq)
+        if control.answer_to:
+            await self._client.publish(control.answer_to)

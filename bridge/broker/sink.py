@@ -1,0 +1,26 @@
+"""Where the feed brings the stream."""
+
+from typing import Protocol
+
+from contracts.codec import StoredMessage
+from contracts.messages import GapReason
+
+
+class Sink(Protocol):
+    """Who takes what the feed brings. Called in order, never waits, never raises."""
+
+    def begin(self, epoch: str, floor: int) -> None:
+        """The stream is new to us: what follows are its messages after ``floor``."""
+        ...
+
+    def message(self, message: StoredMessage) -> None:
+        """The next message."""
+        ...
+
+    def skip(self, last: int) -> None:
+        """The stream holds nothing more up to ``last``, and what it held came here or expired."""
+        ...
+
+    def gap(self, first: int, last: int, reason: GapReason) -> None:
+        """The messages ``first``..``last`` are gone from the stream and never came here."""
+        ...
