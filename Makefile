@@ -1,7 +1,7 @@
 # What there is to do in this repository. Each target first installs what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers cov format crewai bench bench-quick bench-check lock clean
+.PHONY: help demo test check lint types layers cov dashboards format crewai bench bench-quick bench-check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ cov: .venv/stamp ## the tests, measured: fails below the coverage thresholds
 	.venv/bin/python $(if $(CI),-X dev )-m pytest --cov $(ARGS)
 	.venv/bin/coverage report --include='contracts/*,bridge/core/*' --fail-under=100
 
+dashboards: .venv/stamp ## writes grafana/dashboards from grafana/boards
+	.venv/bin/python -m grafana.generate
+
 format: .venv/stamp ## rewrites the code in the house format
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
@@ -62,7 +65,7 @@ lock: .venv/stamp ## renews the lock files from pyproject.toml; ARGS=--upgrade t
 
 clean: ## removes the environments, caches and reports
 	rm -rf .venv .venv-crewai .venv-crewai-1.14.7 .hypothesis .mypy_cache .pytest_cache .ruff_cache dist htmlcov .coverage .coverage.*
-	find bridge contracts tests -name __pycache__ -prune -exec rm -rf {} +
+	find bridge contracts grafana tests -name __pycache__ -prune -exec rm -rf {} +
 
 # For Python 3.11 and later on every platform: names, versions and hashes, and no registry's address.
 COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \

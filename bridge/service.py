@@ -32,6 +32,7 @@ from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
+from bridge.web.websocket import ENDPOINTS
 from contracts.catalog import families, open_family
 from contracts.events import WebSocketEvent
 
@@ -73,6 +74,7 @@ class Bridge:
         self.census = Census()
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
         self.archive = Archive(self.hub, at_once=settings.history_reads)
+        self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
         self.nats = ConnectionEvents()
         self.nats_history = ConnectionEvents()
         self.feed = Feed(

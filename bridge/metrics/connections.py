@@ -7,6 +7,7 @@ from prometheus_client.core import Metric
 
 from bridge.core.hub import Hub
 from bridge.core.socket import CloseCode
+from bridge.metrics import labels
 from bridge.metrics.rows import counter, counters, gauge, gauges
 from bridge.metrics.sources import Sources
 
@@ -16,14 +17,16 @@ _CODES = frozenset(CloseCode) | frozenset(range(1000, 1016))
 def connections(sources: Sources) -> Iterator[Metric]:
     """Clients."""
     hub, count = sources.hub, sources.hub.counters
-    yield gauges("connections", "Connections open", "endpoint", hub.endpoints())
-    yield gauges("cursors", "Connections, by where they are in the log", "state", _cursors(hub))
+    yield gauges("connections", "Connections open", labels.ENDPOINT, hub.endpoints())
+    yield gauges("cursors", "Connections, by where they are in the log", labels.STATE, _cursors(hub))
     yield gauge("groups", "Different views of live connections", len(hub.router))
-    yield counters("connections_opened", "Connections opened", "endpoint", count.opened)
-    yield counters("connections_refused", "Clients not let in", "code", count.refused)
-    yield counters("connections_closed", "Connections closed", "code", _known(count.closed))
-    yield counters("recoveries", "Cursors that clients came with, by outcome", "reason", count.recoveries)
-    yield counters("gaps", "Gaps announced", "reason", count.gaps)
+    yield counters("connections_opened", "Connections opened", labels.ENDPOINT, count.opened)
+    yield counters("connections_refused", "Clients not let in", labels.REFUSAL, count.refused)
+    yield counters("connections_closed", "Connections closed", labels.CLOSE_CODE, _known(count.closed))
+    yield counters(
+        "recoveries", "Cursors that clients came with, by outcome", labels.RECOVERY, count.recoveries
+    )
+    yield counters("gaps", "Gaps announced", labels.GAP, count.gaps)
     yield counter("fell_behind", "Times that a full socket left the head", count.fell_behind)
     yield counter("stalled", "Connections ended because they took nothing", count.stalled)
     yield counter("stale", "Connections ended because nothing was heard", count.stale)

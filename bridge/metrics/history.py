@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
+from bridge.metrics import labels
 from bridge.metrics.rows import counter, counters, gauge
 from bridge.metrics.sources import Sources
 
@@ -13,7 +14,9 @@ def history(sources: Sources) -> Iterator[Metric]:
     archive = sources.archive
     shared = archive.shared + sources.hub.counters.shared_requests
     answers = {"read": archive.reads, "shared": shared}
-    yield counters("history_requests", "Requests for the past, by what they cost", "by", answers)
+    yield counters(
+        "history_requests", "Requests for the past, by what they cost", labels.HISTORY_COST, answers
+    )
     yield counter("history_bytes", "Bytes of messages read from the past", archive.bytes)
     yield counter("history_failures", "Reads of the past that failed and were tried again", archive.failures)
     yield gauge("history_in_flight", "Reads of the past under way", archive.in_flight)

@@ -10,6 +10,7 @@ from prometheus_client.core import (
 )
 
 from bridge.core.histogram import Histogram
+from bridge.metrics.labels import Label
 
 _PREFIX = "crew_bridge_"
 
@@ -21,10 +22,10 @@ def gauge(name: str, text: str, value: float, **labels: str) -> Metric:
     return family
 
 
-def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    """What goes up and down, by one label."""
-    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label])
-    for key, value in values.items():
+def gauges(name: str, text: str, label: Label, values: Mapping[str, float]) -> Metric:
+    """What goes up and down, by a label."""
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label.name])
+    for key, value in {**dict.fromkeys(label.values, 0), **values}.items():
         family.add_metric([key], value)
     return family
 
@@ -34,10 +35,10 @@ def counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(_PREFIX + name, text, value=value)
 
 
-def counters(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    """What only goes up, by one label."""
-    family = CounterMetricFamily(_PREFIX + name, text, labels=[label])
-    for key, value in values.items():
+def counters(name: str, text: str, label: Label, values: Mapping[str, int]) -> Metric:
+    """What only goes up, by a label."""
+    family = CounterMetricFamily(_PREFIX + name, text, labels=[label.name])
+    for key, value in {**dict.fromkeys(label.values, 0), **values}.items():
         family.add_metric([key], value)
     return family
 
@@ -52,9 +53,9 @@ def histogram(name: str, text: str, values: Histogram, *, unit: float = 1) -> Me
     return family
 
 
-def histograms(name: str, text: str, label: str, values: Mapping[str, Histogram], *, unit: float) -> Metric:
+def histograms(name: str, text: str, label: Label, values: Mapping[str, Histogram], *, unit: float) -> Metric:
     """Distributions, by one label."""
-    family = HistogramMetricFamily(_PREFIX + name, text, labels=[label])
+    family = HistogramMetricFamily(_PREFIX + name, text, labels=[label.name])
     for key, value in values.items():
         family.add_metric([key], _buckets(value, unit), sum_value=value.total * unit)
     return family

@@ -6,6 +6,7 @@ from time import time
 from prometheus_client.core import Metric
 
 from bridge.core.log import Log
+from bridge.metrics import labels
 from bridge.metrics.rows import counter, counters, gauge
 from bridge.metrics.sources import Sources
 
@@ -17,7 +18,7 @@ def stream(sources: Sources) -> Iterator[Metric]:
     yield gauge("feed_caught_up", "1 if the feed has reached the head of the stream", feed.is_caught_up)
     yield gauge("feed_lag", "Messages that the stream holds beyond the feed", feed.pending)
     yield gauge("feed_lag_seconds", "How far the feed is behind the head of the stream", feed.lag_seconds)
-    yield counters("feed_resets", "Times that the feed began again", "reason", feed.resets)
+    yield counters("feed_resets", "Times that the feed began again", labels.RESET, feed.resets)
     yield gauge("nats_connected", "1 if there is a connection to NATS", nats.is_connected)
     yield counter("nats_disconnects", "Connections to NATS lost", nats.disconnects)
     yield counter("nats_errors", "Errors that the NATS client told of", nats.errors)

@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
+from bridge.metrics import labels
 from bridge.metrics.rows import counter, counters, histogram
 from bridge.metrics.sources import Sources
 
@@ -14,14 +15,16 @@ MICRO: Final = 1e-6
 def traffic(sources: Sources) -> Iterator[Metric]:
     """What passes through the bridge."""
     count = sources.hub.counters
-    yield counters("events_in", "Events taken from the stream", "family", count.events_in)
-    yield counters("events_rejected", "Messages that are no events, by bad field", "field", count.rejected)
-    yield counters("events_delivered", "Events written to sockets", "family", count.delivered)
+    yield counters("events_in", "Events taken from the stream", labels.FAMILY, count.events_in)
+    yield counters(
+        "events_rejected", "Messages that are no events, by bad field", labels.BAD_FIELD, count.rejected
+    )
+    yield counters("events_delivered", "Events written to sockets", labels.FAMILY, count.delivered)
     yield counter("delivered_bytes", "Bytes of events written to sockets", count.bytes_out)
     yield counter("writes", "Writes that delivered events", count.writes)
     yield counter("messages_sent", "Events and control messages written", count.messages_out)
-    yield counters("commands", "Commands carried out", "action", count.commands)
-    yield counters("errors", "Commands refused", "code", count.errors)
+    yield counters("commands", "Commands carried out", labels.ACTION, count.commands)
+    yield counters("errors", "Commands refused", labels.ERROR, count.errors)
     yield histogram("flush_events", "Events joined in one flush of a group", count.flush_events)
     yield histogram(
         "event_age_seconds",

@@ -1,0 +1,1 @@
+"""What Prometheus and Grafana need: dashboards made from Python, alert rules, provisioning."""

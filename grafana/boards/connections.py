@@ -1,0 +1,116 @@
+"""Who is connected, where their cursors are, and how connections end."""
+
+from typing import Final
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from grafana.expressions import metric, rate, total
+from grafana.panels import Row, board, lines
+
+_OPEN: Final[Row] = (
+    "Open",
+    (
+        lines(
+            "Connections by bridge",
+            (total("connections"), "{{instance}}"),
+            unit="short",
+            stacked=True,
+            says="One bridge has most of them? The others were restarted: they fill up as clients reconnect.",
+        ),
+        lines(
+            "Cursors",
+            (total("cursors", by="state"), "{{state}}"),
+            unit="short",
+            stacked=True,
+            says="live: at the head. catching_up: reading on in memory. looking_back: reading in the stream. "
+            "waiting: their sockets are full. Many that do not come back to live mean slow clients.",
+        ),
+        lines(
+            "Views",
+            (metric("groups"), "{{instance}}"),
+            unit="short",
+            says="Different views. Clients with an equal view share one buffer.",
+        ),
+        lines(
+            "File descriptors",
+            (metric("process_open_fds"), "open {{instance}}"),
+            (metric("process_max_fds"), "limit {{instance}}"),
+            unit="short",
+            says="One for each browser. At the limit nobody can connect any more.",
+        ),
+    ),
+)
+_ENDS: Final[Row] = (
+    "Coming and going",
+    (
+        lines(
+            "Opened",
+            (rate("connections_opened_total", by="endpoint"), "{{endpoint}}"),
+            unit="cps",
+            stacked=True,
+            says="New connections. A wave is what a restart, or a cut network, looks like.",
+        ),
+        lines(
+            "Closed",
+            (rate("connections_closed_total", by="code"), "{{code}}"),
+            unit="cps",
+            stacked=True,
+            says="1000 and 1001: the page was left. 1006: the network. 4000: a bridge stopped. 4001: a new "
+            "stream. 4002: silent too long. 4003: an operator. 4500 and 4501: the client is at fault.",
+        ),
+        lines(
+            "Not let in",
+            (rate("connections_refused_total", by="code"), "{{code}}"),
+            unit="cps",
+            stacked=True,
+            says="too_fast and too_many_connections are told to come again; origin_refused needs "
+            "BRIDGE_ALLOWED_ORIGINS.",
+        ),
+        lines(
+            "Cut off as silent",
+            (rate("stale_total"), "{{instance}}"),
+            unit="cps",
+            says="Clients from which nothing was heard for BRIDGE_STALE_SECONDS.",
+        ),
+    ),
+)
+_SAID: Final[Row] = (
+    "Resuming and commands",
+    (
+        lines(
+            "Resumes",
+            (rate("recoveries_total", by="reason"), "{{reason}}"),
+            unit="cps",
+            stacked=True,
+            says="Cursors that clients came back with. too_old and stream_reset lost events, and were told.",
+        ),
+        lines(
+            "Gaps",
+            (rate("gaps_total", by="reason"), "{{reason}}"),
+            unit="cps",
+            stacked=True,
+            says="Clients that were told that events are gone. Raise the limits of the stream.",
+        ),
+        lines(
+            "Commands",
+            (rate("commands_total", by="action"), "{{action}}"),
+            unit="cps",
+            stacked=True,
+            says="What clients asked for.",
+        ),
+        lines(
+            "Commands refused",
+            (rate("errors_total", by="code"), "{{code}}"),
+            unit="cps",
+            stacked=True,
+            says="What clients got wrong; the connection's log line names them.",
+        ),
+    ),
+)
+
+
+def connections() -> Dashboard:
+    """For who asks what became of a client."""
+    return board(
+        "connections", "connections and cursors", "Who is connected, and how far behind.", _OPEN, _ENDS, _SAID
+    )

@@ -1,0 +1,40 @@
+"""PromQL in words: the few forms that the dashboards' expressions have."""
+
+from typing import Final
+
+PREFIX: Final = "crew_bridge_"
+CHOSEN: Final = 'instance=~"$instance"'
+"""The bridges chosen at the top of a dashboard."""
+WINDOW: Final = "[$__rate_interval]"
+
+
+def metric(name: str, *matchers: str) -> str:
+    """The series of our metric ``name``, of the bridges chosen; a name with a colon is a recorded one."""
+    full = name if ":" in name or name.startswith(("process_", "python_")) else PREFIX + name
+    return f"{full}{{{', '.join((CHOSEN, *matchers))}}}"
+
+
+def total(name: str, *matchers: str, by: str = "instance") -> str:
+    """A gauge, summed by a label."""
+    return f"sum by ({by}) ({metric(name, *matchers)})"
+
+
+def rate(name: str, *matchers: str, by: str = "instance") -> str:
+    """How fast a counter grows a second, summed by a label."""
+    return f"sum by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
+
+
+def per_minute(name: str, *matchers: str, by: str) -> str:
+    """What crews did a minute. Every bridge sees all of it: the largest number is the true one."""
+    return f"60 * max by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
+
+
+def quantile(share: float, name: str, *matchers: str, by: str = "instance") -> str:
+    """Where ``share`` of a histogram's values lie below, by a label."""
+    buckets = metric(f"{name}_bucket", *matchers)
+    return f"histogram_quantile({share}, sum by ({by}, le) (rate({buckets}{WINDOW})))"
+
+
+def mean(name: str, *matchers: str, by: str = "instance") -> str:
+    """The average of a histogram's values, by a label."""
+    return f"{rate(f'{name}_sum', *matchers, by=by)} / {rate(f'{name}_count', *matchers, by=by)}"
