@@ -48,8 +48,7 @@ class Cutter:
         if len(whole) > limit:
             self.notes[path] = len(whole)
             text = f"{text[: max(limit - 1, 0)]}…"
-        text = text[: max(limit, 1)]
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        return unicode(text[: max(limit, 1)])
 
     def plain(self, path: str, value: object, limit: int, depth: int = _MAX_DEPTH) -> Json:
         """``value`` as JSON: texts cut at ``limit``, 1,000 values in 6 levels, secrets hidden."""
@@ -91,6 +90,11 @@ def _number(value: float) -> Json:
             else "<int>"
         )
     return float(value) if isfinite(value) else str(value)
+
+
+def unicode(text: str) -> str:
+    """``text`` with a question mark for each half of a character, which JSON cannot carry."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def text_of(value: object) -> str:

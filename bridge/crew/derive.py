@@ -7,7 +7,17 @@ from typing import Any, Final
 from bridge.crew.content import Content, Data
 from bridge.crew.identity import Ids, identifier
 from bridge.crew.ledger import Context
-from bridge.crew.mapping.fields import answer, label, mapping, names, parsed_arguments, values
+from bridge.crew.mapping.fields import (
+    FAILURE,
+    answer,
+    elapsed,
+    label,
+    mapping,
+    names,
+    outcome,
+    parsed_arguments,
+    values,
+)
 from bridge.crew.mapping.page import Page
 from bridge.crew.mapping.row import Row
 
@@ -18,8 +28,8 @@ _MODEL_TURN: Final = "the model answered"
 _STARTED: Final = Row(
     "execution.started", name=label("flow_name"), role=label("agent_info.role"), inputs=mapping("inputs")
 )
-_COMPLETED: Final = Row("execution.completed", result=answer("result"), output=answer("output"))
-_FAILED: Final = Row("execution.failed", error=label("error", "no reason given"))
+_COMPLETED: Final = Row("execution.completed", result=outcome("result", "output"), duration_ms=elapsed)
+_FAILED: Final = Row("execution.failed", **FAILURE)
 _DELEGATION: Final = Row(
     "manager.delegation_started", to_agent=label("coworker"), task=answer("task"), context=answer("context")
 )

@@ -18,6 +18,8 @@ Redact = Callable[[str, Data], Data]
 """Given an event's type and its data, returns the data that may be published."""
 
 MAX_EVENT_BYTES: Final = 256 * 1024
+MIN_BYTES: Final = 4 * 1024
+"""Even a stub of an event takes about a quarter of it."""
 
 
 @dataclass(frozen=True, slots=True)

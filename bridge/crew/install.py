@@ -5,8 +5,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from bridge.crew.content import Content
-from bridge.crew.draft import MAX_EVENT_BYTES, Policy, Redact
+from bridge.crew.content import TEXT_CHARS, Content
+from bridge.crew.draft import MAX_EVENT_BYTES, MIN_BYTES, Policy, Redact
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM
 from bridge.crew.outbox import MAX_BYTES
@@ -36,7 +36,8 @@ def install(
 ) -> Tap:
     """Publish everything that CrewAI does in this process from now on; a second call returns the same tap.
 
-    Returns at once, whether NATS answers or not, and needs the ``crewai`` package.
+    Returns at once, whether NATS answers or not. Raises only what is wrong with the call: `ValueError` for an
+    argument that means nothing, `ModuleNotFoundError` where there is no ``crewai``.
 
     ``content``: ``cut`` lets 2,000 characters of each result, answer and argument out and no prompts,
     ``full`` also prompts and 100,000 characters of each text, ``none`` only lengths. ``redact`` is called
@@ -44,6 +45,7 @@ def install(
     instead of wrapping the event bus: CrewAI then calls it on a pool of threads, in no certain order.
     ``end_wait_seconds`` bounds how long the end of an execution waits for its events to be safe.
     """
+    _refuse_nonsense(content, max_queue_bytes=max_queue_bytes, max_event_bytes=max_event_bytes)
     delivery = Delivery(
         nats_url,
         stream,
@@ -57,6 +59,14 @@ def install(
         if not _installed or _installed[0].closed:
             _installed[:] = [_tap(delivery, Policy(content, redact, max_event_bytes, source), wrap=wrap)]
         return _installed[0]
+
+
+def _refuse_nonsense(content: str, **sizes: int) -> None:
+    """Here and now: found out later it would cost every event of every crew."""
+    if content not in TEXT_CHARS:
+        raise ValueError(f"content must be one of {', '.join(TEXT_CHARS)}")
+    if too_small := [name for name, size in sizes.items() if size < MIN_BYTES]:
+        raise ValueError(f"{too_small[0]} must be at least {MIN_BYTES}")
 
 
 def _tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final
 
+from bridge.crew.content import unicode
 from bridge.crew.draft import Draft, Policy
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
@@ -119,5 +120,5 @@ class Journal:
 
 def _joined(window: Window, policy: Policy) -> Draft:
     data = {**window.draft.data, "chunks": len(window.texts), "chars": window.chars}
-    data["text"] = "" if policy.content == "none" else scrubbed("".join(window.texts), window.chars)
+    data["text"] = "" if policy.content == "none" else unicode(scrubbed("".join(window.texts), window.chars))
     return replace(window.draft, data=data)

@@ -151,7 +151,7 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
             link.break_off()
 
     await client.connect(
-        servers=url.split(","),
+        servers=[server.strip() for server in url.split(",")],
         **{"name": "crew-bridge worker", "connect_timeout": CONNECT_SECONDS, **(options or {})},
         allow_reconnect=False,
         max_reconnect_attempts=1,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bridge.crew.content import text_of
 from bridge.crew.derive import Derived, Deriver
 from bridge.crew.draft import Draft, Policy
 from bridge.crew.identity import NOBODY, identifier
@@ -114,8 +115,9 @@ class Recorder:
     def _chunk(self, source: Any, event: Any) -> None:
         execution = self.ledger.execution_of(event)
         kind = _CHUNKS[event.type]
+        text = event.chunk if isinstance(event.chunk, str) else text_of(event.chunk)
         self.journal.chunk(
-            execution, f"{event.call_id}/{kind}", event.chunk, lambda: self._first_chunk(source, event, kind)
+            execution, f"{event.call_id}/{kind}", text, lambda: self._first_chunk(source, event, kind)
         )
 
     def _first_chunk(self, source: Any, event: Any, kind: str) -> Draft:

@@ -1,43 +1,90 @@
 """What is never published: values with the name of a secret, and what in a text looks like one."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 HIDDEN: Final = "[redacted]"
 
+_KEYS: Final = (
+    "access", "account", "api", "encryption", "master", "private", "secret", "service", "shared", "signing",
+    "ssh", "storage",
+)  # fmt: skip
 _NAME: Final = re.compile(
-    r"(?:api|access|private)[-_ ]?key|token$|secret|passw|passphrase|pwd|(?:^|[-_])pass$|authoriz|credential"
-    r"|cookie|bearer|connection[-_ ]?string|dsn$",
+    rf"(?:{'|'.join(_KEYS)})[-_ ]?key|(?-i:[A-Z]_KEY$)|token$|(?:access|api|auth|refresh|session)[-_ ]?tokens"
+    r"|secret|passw|passphrase|passcode|pwd|(?:^|[-_.])(?:auth|creds|jwt|otp|pass|pem|sig)$|authoriz|credential"
+    r"|cookie|bearer|signature$|session[-_ ]?id|connection[-_ ]?string|dsn$",
     re.I,
 )
 _SLACK: Final = 256
 """How far beyond a text's limit is looked, so that a secret which the limit cuts is known."""
 
-_NAMED: Final = r"(?:api|access|private)[-_ ]?key|token|secret|password|passwd|pwd|authorization"
-_ENDS: Final = ("key", "token", "secret", "password", "passwd", "pwd", "authorization")
-_GIVES: Final = ("=", '":', "':", '" :', "' :")
 _ISSUERS: Final = (
     "sk-", "sk_", "rk_", "hf_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox", "nvapi-",
-    "akia", "aiza",
+    "tvly-", "xai-", "pplx-", "lsv2_", "npm_", "pypi-", "shpat_", "whsec_", "dop_v1_", "r8_", "fc-", "e2b_",
 )  # fmt: skip
+_NAMED: Final = (
+    *(f"{key}[-_ ]?key(?:[-_](?:base|id))?" for key in _KEYS),
+    "token", "secret", "passwd", "password", "passphrase", "passcode", "pwd", "credentials?", "authorization",
+    "signature", "jwt", "session[-_ ]?id",
+)  # fmt: skip
+_HINTS: Final = ("key", "token", "secret", "pass", "pwd", "cred", "auth", "signature", "jwt", "session")
+_GIVEN: Final = (
+    r"(?(2)(?:(?!\2)(?:\\.|.))+"
+    r"|(?:(?<==)[^\s\"'\\&,;=][^\s\"'\\&,;]*"
+    r"|(?=[^\s\"'\\&,;]{0,99}\d)[^\s\"'\\&,;]{6,}))"
+)
+"""In quotes, also those of JSON within JSON, up to their end; right behind an equals sign up to a space;
+elsewhere only what has a digit, or "the password: ask me" would go.
+"""
 
-_PATTERNS: Final[tuple[tuple[tuple[tuple[str, ...], ...], re.Pattern[str]], ...]] = (
-    ((("://",),), re.compile(r"(://)[^/\s@:\"']*:[^/\s@\"']+(?=@)")),
-    ((("bearer ", "basic "),), re.compile(r"(\b(?:bearer|basic) +)(?=\S*[\d=])[\w.~+/=-]{8,}", re.I)),
+_Hints = tuple[tuple[str, ...], ...]
+_PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
+    ((("://",), ("@",)), re.compile(r"(://)[^/\s@:\"']*:[^/\s@\"']+(?=@)")),
     (
-        (_ISSUERS,),
+        (("?", "&"), ("=",)),
         re.compile(
-            r"()\b(?:(?:g?sk|rk|hf|gh[a-z]|github_pat|glpat|xox[a-z]|nvapi)[-_](?=[\w-]*\d|[\w-]{32})[\w-]{16,}"
-            r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
+            r"([?&](?:x-amz-)?(?:access|auth|code|jwt|key|pass|sas|session|sessionid|sid|sig|signature"
+            r"|security-token)=)[^\s\"'\\&#]+"
         ),
     ),
-    ((("eyj",),), re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
-    ((_GIVES, _ENDS), re.compile(rf"((?:{_NAMED})\\*[\"']?\s*[:=]\s*\\*[\"'])[^\"'\\]+", re.I)),
-    ((_GIVES, _ENDS), re.compile(rf"((?:{_NAMED})=)[^\s\"'\\&,;]+", re.I)),
+    (
+        (("/bot", "hooks.slack.com/", "/api/webhooks/"),),
+        re.compile(r"(/bot\d+:|hooks\.slack\.com/services/|/api/webhooks/\d+/)[^\s\"'\\?]+"),
+    ),
+    (
+        (("bearer ", "basic "),),
+        re.compile(r"((?:bearer|basic)(?: token)? +)(?=\S{0,99}[\d=])[\w.~+/=-]{8,}"),
+    ),
+    ((("cookie:",),), re.compile(r"(cookie: *)[^\r\n\"'\\]+")),
+    ((("private key-----",),), re.compile(r"(-----begin [a-z ]*private key-----).*?(?=-----end|\Z)", re.S)),
+    ((_ISSUERS,), re.compile(rf"()\b(?:g?{'|'.join(_ISSUERS)})(?=[\w-]{{0,99}}\d|[\w-]{{32}})[\w-]{{16,}}")),
+    (
+        (("akia", "asia", "aiza", "ya29.", "sg.", "eyj"),),
+        re.compile(
+            r"()\b(?:a[ks]ia(?=[a-z]*\d)[0-9a-z]{16}\b|aiza[\w-]{30,}|ya29\.[\w.-]{20,}"
+            r"|sg\.[\w-]{16,99}\.[\w-]{16,}|eyj[\w-]{8,999}\.[\w-]{8,9999}\.[\w-]*)"
+        ),
+    ),
+    (
+        (
+            ("=", ":"),
+            ("key", "token", "secret", "pass", "pwd", "cred", "auth", "signature", "jwt", "session"),
+        ),
+        re.compile(
+            rf"((?:{'|'.join(_NAMED)})(?:\\*[\"'])?\s*[:=]\s*(?:b|\[\s*)?(?:(?:token|bearer|basic)\s+)?"
+            rf"(\\*[\"'])?){_GIVEN}",
+            re.S,
+        ),
+    ),
+    (
+        (("--",), ("-key ", "token ", "secret ", "password ")),
+        re.compile(r"(--[\w-]{0,40}(?:-key|token|secret|password) +)[^\s\"'\\-][^\s\"'\\]*"),
+    ),
 )
-"""What is looked for first, one of each: in 2,000 characters that takes 60 µs, all the patterns 400.
-
-The group at the beginning of a pattern stays.
+"""Each looks at the text in lower case, which is five times as fast as ignoring the case, and only where the
+text has one of each of its hints. What its first group has matched stays. Nothing looks far ahead without
+taking it: an answer of 100,000 characters is looked through in its length, not in its square.
 """
 
 
@@ -49,12 +96,29 @@ def is_secret(name: str) -> bool:
 def scrubbed(text: str, limit: int) -> str:
     """The first ``limit`` characters of ``text``, and some, without keys, tokens and passwords.
 
-    Known are the forms that errors and logs have them in: URLs with a password, ``Bearer`` and ``Basic``,
-    the prefixes of well-known issuers, ``password=``. A secret that looks like any other word is not.
+    Known are the forms that errors and logs have them in: URLs with a password or a signature, ``Bearer``
+    and ``Basic``, cookies, private keys, the prefixes of well-known issuers, ``password=``. A secret that
+    looks like any other word is not.
     """
     text = text[: limit + _SLACK]
+    parts, end = [], 0
+    for begin, stop in sorted(_secrets(_lower(text))):
+        if stop > end:
+            parts += [text[end:begin], HIDDEN] if begin >= end else []
+            end = stop
+    return "".join((*parts, text[end:])) if parts else text
+
+
+def _lower(text: str) -> str:
+    """In lower case, as long as it was: a few letters of the world would become two."""
     lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+
+
+def _secrets(lower: str) -> Iterator[tuple[int, int]]:
     for needed, pattern in _PATTERNS:
         if all(any(hint in lower for hint in hints) for hints in needed):
-            text = pattern.sub(rf"\1{HIDDEN}", text)
-    return text
+            for match in pattern.finditer(lower):
+                yield match.end(1), match.end()

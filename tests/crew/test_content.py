@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from bridge.crew.content import Cutter, stub, text_of
-from bridge.crew.secrecy import is_secret
+from bridge.crew.secrecy import is_secret, scrubbed
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes(),
@@ -92,6 +92,11 @@ def test_a_value_that_contains_itself_has_an_end() -> None:
         "access-key-id",
         "db_pwd",
         "pass",
+        "OPENAI_KEY",
+        "signing_key",
+        "session_tokens",
+        "x-auth",
+        "jwt",
     ],
 )
 def test_names_of_secrets_are_known(name: str) -> None:
@@ -99,7 +104,9 @@ def test_names_of_secrets_are_known(name: str) -> None:
     assert Cutter().plain("x", {"deep": [{name: "sk-1"}]}, 10) == {"deep": [{name: "[redacted]"}]}
 
 
-@pytest.mark.parametrize("name", ["total_tokens", "key", "prompt", "max_tokens", "keyword", "compass"])
+@pytest.mark.parametrize(
+    "name", ["total_tokens", "key", "prompt", "max_tokens", "keyword", "compass", "author", "monkey"]
+)
 def test_harmless_names_are_left_alone(name: str) -> None:
     assert not is_secret(name)
 
@@ -115,6 +122,27 @@ def test_harmless_names_are_left_alone(name: str) -> None:
         ('{"password": "correct horse", "n": 1}', '{"password": "[redacted]", "n": 1}'),
         ("with ghp_0123456789abcdefghij and AKIA0123456789ABCDEF", "with [redacted] and [redacted]"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "[redacted]"),
+        ("GET /blob?sv=1&sig=a%2Fb%3D&x=1", "GET /blob?sv=1&sig=[redacted]&x=1"),
+        ("s3/x?X-Amz-Signature=0a1b2c&n=1", "s3/x?X-Amz-Signature=[redacted]&n=1"),
+        ("X-Api-Key: 0a1b2c3d4e, Accept: */*", "X-Api-Key: [redacted], Accept: */*"),
+        ("Authorization: Token 0a1b2c3d4e", "Authorization: Token [redacted]"),
+        ("password: hunter22 is wrong", "password: [redacted] is wrong"),
+        ("aws_secret_access_key = AbC1/dEf", "aws_secret_access_key = [redacted]"),
+        ("AccountKey=AbC1dEf==;Suffix=x", "AccountKey=[redacted];Suffix=x"),
+        ("Set-Cookie: sid=0a1b; Path=/\nDate: now", "Set-Cookie: [redacted]\nDate: now"),
+        ("deploy --token 0a1b --dry-run", "deploy --token [redacted] --dry-run"),
+        ("{'password': b'0a1b', 'n': 1}", "{'password': b'[redacted]', 'n': 1}"),
+        ('{"passphrase": ["it\'s \\"me\\"", 1]}', '{"passphrase": ["[redacted]", 1]}'),
+        (r'"{\"token\": \"a\nb\", \"n\": 1}"', r'"{\"token\": \"[redacted]\", \"n\": 1}"'),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nAbCd\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----",
+        ),
+        (r'{"private_key": "-----BEGIN KEY-----\nMIIE\n", "n": 1}', '{"private_key": "[redacted]", "n": 1}'),
+        ("tvly-dev-a1B2c3D4e5F6g7H8 and ya29.a0AfH6SMBxxxxxxxxxxxx", "[redacted] and [redacted]"),
+        ("https://hooks.slack.com/services/T0/B0/AbC", "https://hooks.slack.com/services/[redacted]"),
+        ("api.telegram.org/bot123:AbC-d/send", "api.telegram.org/bot123:[redacted]"),
+        ("İ token=0a1b", "İ token=[redacted]"),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(text: str, kept: str) -> None:
@@ -128,10 +156,26 @@ def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(text: str, kept: 
         "a basic understanding of tokens: the key is patience",
         "https://example.com/@user/sk-learn-is-a-good-library",
         "scikit, task-2024, the password: ask your admin",
+        "token == None, tokens: 1500, secret: of the sea, authorization: required, a --key word",
+        "the session: at 10:30, https://example.com/?q=key&page=2#code=1",
+        "Asia, asiaticpatterns, pass the basic test; cookies: 12",
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:
     assert Cutter().text("x", text, 500) == text
+
+
+@pytest.mark.parametrize("text", ["token:", "--", "eyj-", "sk-", "://a:", "basic ", "key=", 'token"', "'"])
+def test_long_answers_are_looked_through_in_their_length_and_not_in_its_square(text: str) -> None:
+    """A square would take minutes, and end by the test's timeout."""
+    hints = "@ = : key token bearer --key sk- eyj "
+
+    assert scrubbed((hints + text * 100_000)[:100_000], 100_000)
+
+
+@given(st.text("aİßﬁ \n😀\"'=/?"), st.text("ab01", min_size=1))
+def test_what_stands_around_a_secret_stays(before: str, secret: str) -> None:
+    assert scrubbed(f"{before} api_key='{secret}' after", 1_000) == f"{before} api_key='[redacted]' after"
 
 
 def test_a_secret_that_the_limit_would_cut_is_known() -> None:

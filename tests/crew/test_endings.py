@@ -45,6 +45,7 @@ def endings(crewai_python: str, stream_url: str, tmp_path_factory: pytest.TempPa
         ("uncaught", 1),
         ("sigint", 1),
         ("sigterm", -15),
+        ("sigterm_with_telemetry", 0),
         ("os_exit", 7),
         ("kill_9", -9),
     ],
@@ -61,7 +62,7 @@ def test_nothing_is_lost_once_kickoff_has_returned(endings: Endings, name: str) 
     assert_dense(endings.stored[name])
 
 
-@pytest.mark.parametrize("name", ["sys_exit", "sigint", "sigterm"])
+@pytest.mark.parametrize("name", ["sys_exit", "sigint", "sigterm", "sigterm_with_telemetry"])
 def test_a_run_that_its_process_leaves_open_fails(endings: Endings, name: str) -> None:
     last = endings.stored[name][-1]
 

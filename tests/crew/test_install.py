@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from bridge.crew import install
 from tests.crew.crewai_process import CrewProcess
 from tests.crew.stored import Stored, everything
 
@@ -26,6 +28,30 @@ def test_the_worker_shore_needs_neither_crewai_nor_what_the_bridge_needs() -> No
     assert {name.split(".")[1] for name in loaded.split()} == {"crew"}
 
 
+def test_without_crewai_the_call_says_so_and_leaves_nothing_behind() -> None:
+    code = """
+import sys, threading
+sys.modules["crewai"] = None
+import bridge.crew
+try:
+    bridge.crew.install("nats://127.0.0.1:1")
+except ModuleNotFoundError as error:
+    print(error.name, threading.active_count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout.split()[0].split(".")[0] == "crewai"
+    assert done.stdout.split()[1] == "1"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"content": "everything"}, {"max_queue_bytes": 0}, {"max_event_bytes": -1}]
+)
+def test_an_argument_that_means_nothing_is_named(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        install("nats://127.0.0.1:1", **arguments)
+
+
 @pytest.fixture
 def told(crew_process: CrewProcess, stream_url: str, source: str) -> dict[str, object]:
     """What the process says of itself; it says nothing else."""
@@ -41,12 +67,7 @@ async def test_a_tap_is_a_good_guest(told: dict[str, object], stream_url: str, s
         "closed": True,
         "handler": True,
         "restored": True,
-        # Contexts of remote agents: they pass with their scalars.
-        "unknown": [
-            "a2a_context_completed", "a2a_context_created", "a2a_context_expired", "a2a_context_idle",
-            "a2a_context_pruned", "default_env", "llm_stream_chunk", "llm_thinking_chunk",
-        ],
-    }  # fmt: skip
+    }
     stored = await everything(stream_url, source)
     assert _of_the_run(stored) == {"job-7-1"}
     assert {"queue.cleared", "custom.asynchronous", "custom.wrapped_twice"} <= {m.type for m in stored}

@@ -13,11 +13,11 @@ from tests.crew.crewai_process import CrewProcess
 from tests.crew.stored import Stored, everything
 from tests.crew.truth import assert_complete, assert_dense, assert_in_order
 
-SENTINEL = b"sk-SENTINEL-3f9a1c7e"
+SECRETS = (b"sk-SENTINEL-3f9a1c7e", b"horse-battery-9f81")
 MODES = [
     "sequential", "hierarchical", "failing_task", "flow", "failing_flow", "streaming",
     "memory", "kickoff_async", "akickoff", "kickoff_for_each", "guardrail_retry",
-    "tool_error", "custom_event", "threads", "huge",
+    "tool_error", "custom_event", "threads", "huge", "hostile",
 ]  # fmt: skip
 
 
@@ -66,8 +66,13 @@ def test_every_execution_counts_its_events_without_a_hole(run: Run) -> None:
     assert_dense(run.stored)
 
 
-def test_a_key_of_a_model_is_found_nowhere(run: Run) -> None:
-    assert not [message.subject for message in run.stored if SENTINEL in message.payload]
+def test_the_key_of_a_model_and_the_passwords_of_tools_are_found_nowhere(run: Run) -> None:
+    assert _telling(run.stored) == []
+
+
+def _telling(stored: list[Stored]) -> list[str]:
+    """The messages that hold a secret."""
+    return [found.subject for found in stored if any(secret in found.payload for secret in SECRETS)]
 
 
 def test_an_event_keeps_the_id_that_crewai_gave_it_and_says_what_it_was(run: Run) -> None:
@@ -176,6 +181,18 @@ def test_a_class_that_nobody_knows_passes_with_its_scalars_and_without_its_secre
     assert inside.event["sequence"] > 1
 
 
+def test_what_a_crew_does_to_the_tap_is_told_without_its_secrets(run: Run) -> None:
+    mode = run.mode("hostile")
+
+    (failed,) = [data for data in mode.data("tool.failed") if data["attempt"] == 1]
+    assert failed["error"].startswith("401 for https://x/?api_key=[redacted]")
+    assert mode.data("tool.started")[0]["arguments"]["options"] == {"nested": {"client_secret": "[redacted]"}}
+    result = mode.data("flow.completed")[0]["result"]
+    assert (result["summary"], result["model"]) == ("done", "<ScriptedModel>")
+    assert result["url"] == "https://[redacted]@example.com/?sig=[redacted]"
+    assert mode.types().count("custom.shouted") == 4 + 4 * 20
+
+
 def test_texts_are_cut_and_say_how_long_they_were(run: Run) -> None:
     mode = run.mode("huge")
 
@@ -212,4 +229,4 @@ def test_without_execution_ids_the_outermost_event_is_the_execution(old_run: Run
     assert_dense(old_run.stored)
     assert len({m.event["execution_id"] for m in old_run.mode("threads").stored}) == 8
     assert len({m.event.get("execution_id") for m in old_run.mode("flow").stored} - {None}) == 1
-    assert not [message.subject for message in old_run.stored if SENTINEL in message.payload]
+    assert _telling(old_run.stored) == []

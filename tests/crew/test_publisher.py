@@ -32,6 +32,13 @@ async def test_an_event_published_twice_is_stored_once(stream_url: str, source: 
     assert len(await everything(stream_url, source)) == 1
 
 
+async def test_of_several_servers_one_that_answers_is_enough(stream_url: str, source: str) -> None:
+    async with EventPublisher(f"nats://127.0.0.1:1, {stream_url}") as publisher:
+        await publisher.publish(create_queue_event("inbox", "cleared", source=source))
+
+    assert len(await everything(stream_url, source)) == 1
+
+
 async def test_only_short_lived_events_expire(stream_url: str, source: str) -> None:
     async with EventPublisher(stream_url) as publisher:
         await publisher.publish(create_execution_event("e1", "progress", progress=0.5, source=source))

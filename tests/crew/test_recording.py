@@ -128,6 +128,24 @@ def test_prompts_and_answers_are_published_as_the_policy_says() -> None:
     assert len(started["messages"][0]["content"]) == len(completed["response"]) == 9_000
 
 
+@pytest.mark.parametrize(
+    ("result", "published"),
+    [
+        ("done", "done"),
+        ({"rows": [1, None], "api_key": "k"}, {"rows": [1, None], "api_key": "[redacted]"}),
+        (["a", 2.5], ["a", 2.5]),
+        (False, False),
+        (SimpleNamespace(raw="the answer"), "the answer"),
+        (SimpleNamespace(api_key="k"), "<SimpleNamespace>"),
+    ],
+)
+def test_an_outcome_is_a_text_or_what_lists_and_objects_say(result: Any, published: Any) -> None:
+    bench = Bench()
+    bench.record(event("flow_finished", result=result), event("tool_usage_finished", output=result))
+
+    assert [each["data"]["result"] for each in bench.taken()][0::2] == [published, published]
+
+
 def test_what_is_still_too_large_becomes_a_stub() -> None:
     bench = Bench(Policy(content="full", max_event_bytes=10_000))
     bench.record(event("tool_usage_finished", tool_name="t", output="x" * 50_000))
@@ -265,6 +283,20 @@ def test_thoughts_and_answers_of_one_call_are_not_mixed() -> None:
         ("thinking", 2, 4, ""),
         ("text", 1, 2, ""),
     ]
+
+
+@pytest.mark.parametrize("odd", ["\ud83d", None, b"\xff"])
+def test_a_chunk_that_is_no_text_costs_no_other_event(odd: Any) -> None:
+    bench = Bench()
+    bench.record(
+        event("llm_stream_chunk", call_id="c1", chunk="a"),
+        event("llm_stream_chunk", call_id="c1", chunk=odd),
+        event("llm_call_completed", call_id="c1"),
+    )
+
+    chunk, completed = bench.taken()[:2]
+    assert (chunk["data"]["text"][0], chunk["data"]["chunks"]) == ("a", 2)
+    assert completed["event_type"] == "llm.call_completed"
 
 
 def test_a_window_closes_by_itself_and_when_it_holds_much() -> None:
@@ -410,6 +442,7 @@ def test_agents_by_themselves_and_managers_are_seen() -> None:
         "execution.started", "agent.started", "agent.completed", "execution.completed",
     ]  # fmt: skip
     assert {each["agent_id"] for each in found} == {"a1"}
+    assert found[-1]["data"]["result"] == "ok"
 
     crew = Crew()
     manager = SimpleNamespace(crew=crew)

@@ -3,24 +3,19 @@
 from typing import Final
 
 from bridge.crew.mapping.fields import (
-    answer,
+    FAILURE,
     arguments,
     chars,
-    class_name,
     count,
     elapsed,
     flag,
     label,
     number,
+    outcome,
     prompt,
 )
 from bridge.crew.mapping.row import Row, Verdict
 
-_FAILED: Final = {
-    "error": label("error", "no reason given"),
-    "error_type": class_name("error"),
-    "duration_ms": elapsed,
-}
 _TOOL: Final = {"tool": label("tool_name", "unknown"), "attempt": count("run_attempts")}
 
 MODELS: Final = {
@@ -37,7 +32,7 @@ MODELS: Final = {
         "llm.call_completed",
         call_id=label("call_id"),
         model=label("model"),
-        response=answer("response"),
+        response=outcome("response"),
         call_type=label("call_type"),
         finish_reason=label("finish_reason"),
         input_tokens=count("usage.prompt_tokens"),
@@ -45,7 +40,7 @@ MODELS: Final = {
         total_tokens=count("usage.total_tokens"),
         duration_ms=elapsed,
     ),
-    "llm_call_failed": Row("llm.call_failed", call_id=label("call_id"), model=label("model"), **_FAILED),
+    "llm_call_failed": Row("llm.call_failed", call_id=label("call_id"), model=label("model"), **FAILURE),
     "context_window_summarization_started": Row(
         "custom.context_window_summarization_started", model=label("model")
     ),
@@ -53,7 +48,7 @@ MODELS: Final = {
         "custom.context_window_summarization_completed", model=label("model")
     ),
     "context_window_summarization_failed": Row(
-        "custom.context_window_summarization_failed", model=label("model"), **_FAILED
+        "custom.context_window_summarization_failed", model=label("model"), **FAILURE
     ),
 }
 
@@ -61,22 +56,22 @@ TOOLS: Final = {
     "tool_usage_started": Row("tool.started", arguments=arguments("tool_args"), **_TOOL),
     "tool_usage_finished": Row(
         "tool.finished",
-        result=answer("output"),
+        result=outcome("output"),
         from_cache=flag("from_cache"),
         duration_ms=elapsed,
         reported_failure=label("failure.message"),
         **_TOOL,
     ),
-    "tool_usage_error": Row("tool.failed", **_TOOL, **_FAILED),
+    "tool_usage_error": Row("tool.failed", **_TOOL, **FAILURE),
     "tool_failure_detected": Row(
         "tool.failed",
         error=label("failure.message", "the tool reported a failure"),
         policy=label("policy"),
         **_TOOL,
     ),
-    "tool_validate_input_error": Row("tool.failed", **_TOOL, **_FAILED),
-    "tool_selection_error": Row("tool.failed", **_TOOL, **_FAILED),
-    "tool_execution_error": Row("tool.failed", **_TOOL, **_FAILED),
+    "tool_validate_input_error": Row("tool.failed", **_TOOL, **FAILURE),
+    "tool_selection_error": Row("tool.failed", **_TOOL, **FAILURE),
+    "tool_execution_error": Row("tool.failed", **_TOOL, **FAILURE),
 }
 
 GUARDRAILS: Final = {
@@ -89,10 +84,10 @@ GUARDRAILS: Final = {
     "llm_guardrail_completed": Verdict(
         passed=Row("guardrail.passed", guardrail=label("guardrail_name"), attempt=count("retry_count")),
         failed=Row(
-            "guardrail.failed", guardrail=label("guardrail_name"), attempt=count("retry_count"), **_FAILED
+            "guardrail.failed", guardrail=label("guardrail_name"), attempt=count("retry_count"), **FAILURE
         ),
     ),
-    "llm_guardrail_failed": Row("guardrail.failed", guardrail=label("guardrail_name"), **_FAILED),
+    "llm_guardrail_failed": Row("guardrail.failed", guardrail=label("guardrail_name"), **FAILURE),
 }
 
 CALLS: Final[dict[str, Row]] = {**MODELS, **TOOLS, **GUARDRAILS}

@@ -1,9 +1,11 @@
 """The kinds of fields that a row can have; each takes the path of what it reads in CrewAI's event."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.crew.content import text_of
+from bridge.crew.identity import attribute
 from bridge.crew.mapping.page import Page, Put
 
 _MAX_NAMES: Final = 100
@@ -25,6 +27,19 @@ def answer(path: str) -> Put:
 
     def put(page: Page, name: str) -> None:
         if (value := page.read(path)) is not None:
+            page.text(name, value, page.content)
+
+    return put
+
+
+def outcome(*paths: str) -> Put:
+    """What came of something, at the first of ``paths`` that has it: a text, or lists and objects as such."""
+
+    def put(page: Page, name: str) -> None:
+        value = next((found for path in paths if (found := page.read(path)) is not None), None)
+        if isinstance(value, (dict, list, tuple, set, frozenset, bool, int, float)):
+            page.structure(name, value, page.content)
+        elif value is not None:
             page.text(name, value, page.content)
 
     return put
@@ -146,22 +161,30 @@ def names(path: str) -> Put:
 
     def put(page: Page, name: str) -> None:
         if isinstance(value := page.read(path), (list, tuple)):
-            page.names(name, (getattr(item, "name", item) for item in value[:_MAX_NAMES]))
+            page.names(name, (attribute(item, "name") or item for item in value[:_MAX_NAMES]))
 
     return put
 
 
-def class_name(path: str) -> Put:
-    """The name of a class, or of an error's."""
-
-    def put(page: Page, name: str) -> None:
-        if (value := page.read(path)) is not None and not isinstance(value, str):
-            page.data[name] = (value if isinstance(value, type) else type(value)).__name__
-
-    return put
+def error_type(page: Page, name: str) -> None:
+    """What kind of error it is: as the event says, or the name of the error's class."""
+    said = page.read("error_type")
+    kind = page.read("error") if said is None else said
+    if isinstance(said, str):
+        page.label(name, said)
+    elif kind is not None and not isinstance(kind, str):
+        page.label(name, (kind if isinstance(kind, type) else type(kind)).__name__)
 
 
 def elapsed(page: Page, name: str) -> None:
     """Milliseconds since the event that this one ends."""
     if page.context.elapsed_ms is not None:
         page.data[name] = round(page.context.elapsed_ms, 3)
+
+
+FAILURE: Final[Mapping[str, Put]] = {
+    "error": label("error", "no reason given"),
+    "error_type": error_type,
+    "duration_ms": elapsed,
+}
+"""Why something failed."""

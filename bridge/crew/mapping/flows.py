@@ -2,14 +2,9 @@
 
 from typing import Final
 
-from bridge.crew.mapping.fields import answer, class_name, count, elapsed, label, names, values
+from bridge.crew.mapping.fields import FAILURE, answer, count, elapsed, label, names, outcome, values
 from bridge.crew.mapping.row import Row
 
-_FAILED: Final = {
-    "error": label("error", "no reason given"),
-    "error_type": class_name("error"),
-    "duration_ms": elapsed,
-}
 _NAME: Final = {"name": label("flow_name")}
 _METHOD: Final = {"method": label("method_name", "unknown"), **_NAME}
 _SESSION: Final = {"session": label("session_id"), **_NAME}
@@ -17,15 +12,15 @@ _SESSION: Final = {"session": label("session_id"), **_NAME}
 FLOWS: Final[dict[str, Row]] = {
     "flow_created": Row("custom.flow_created", **_NAME),
     "flow_started": Row("flow.started", inputs=values("inputs"), **_NAME),
-    "flow_finished": Row("flow.completed", result=answer("result"), duration_ms=elapsed, **_NAME),
-    "flow_failed": Row("flow.failed", **_NAME, **_FAILED),
+    "flow_finished": Row("flow.completed", result=outcome("result"), duration_ms=elapsed, **_NAME),
+    "flow_failed": Row("flow.failed", **_NAME, **FAILURE),
     "flow_paused": Row("flow.paused", message=answer("message"), **_METHOD),
     "flow_plot": Row("custom.flow_plot", **_NAME),
     "method_execution_started": Row("flow.method_started", **_METHOD),
     "method_execution_finished": Row(
-        "flow.method_completed", result=answer("result"), duration_ms=elapsed, **_METHOD
+        "flow.method_completed", result=outcome("result"), duration_ms=elapsed, **_METHOD
     ),
-    "method_execution_failed": Row("flow.method_failed", **_METHOD, **_FAILED),
+    "method_execution_failed": Row("flow.method_failed", **_METHOD, **FAILURE),
     "method_execution_paused": Row("flow.paused", message=answer("message"), **_METHOD),
     "flow_input_requested": Row("human.input_requested", prompt=answer("message"), **_METHOD),
     "flow_input_received": Row("human.input_received", feedback=answer("response"), **_METHOD),
@@ -45,7 +40,7 @@ FLOWS: Final[dict[str, Row]] = {
     ),
     "conversation_turn_started": Row("custom.conversation_turn_started", **_SESSION),
     "conversation_turn_completed": Row("custom.conversation_turn_completed", **_SESSION),
-    "conversation_turn_failed": Row("custom.conversation_turn_failed", **_SESSION, **_FAILED),
+    "conversation_turn_failed": Row("custom.conversation_turn_failed", **_SESSION, **FAILURE),
     "conversation_message_added": Row(
         "custom.conversation_message_added",
         role=label("role"),

@@ -2,14 +2,9 @@
 
 from typing import Final
 
-from bridge.crew.mapping.fields import answer, chars, class_name, count, elapsed, label, names, number, size
+from bridge.crew.mapping.fields import FAILURE, answer, chars, count, elapsed, label, names, number, size
 from bridge.crew.mapping.row import Row
 
-_FAILED: Final = {
-    "error": label("error", "no reason given"),
-    "error_type": class_name("error"),
-    "duration_ms": elapsed,
-}
 _SKILL: Final = {"skill": label("skill_name")}
 _CHECKPOINT: Final = {
     "checkpoint": label("checkpoint_id"),
@@ -48,7 +43,7 @@ SURROUNDINGS: Final[dict[str, Row]] = {
         value=answer("value"),
         duration_ms=number("save_time_ms"),
     ),
-    "memory_save_failed": Row("custom.memory_save_failed", **_FAILED),
+    "memory_save_failed": Row("custom.memory_save_failed", **FAILURE),
     "memory_query_started": Row("custom.memory_query_started", query=answer("query"), limit=count("limit")),
     "memory_query_completed": Row(
         "memory.retrieved",
@@ -57,7 +52,7 @@ SURROUNDINGS: Final[dict[str, Row]] = {
         results=size("results"),
         duration_ms=number("query_time_ms"),
     ),
-    "memory_query_failed": Row("custom.memory_query_failed", query=answer("query"), **_FAILED),
+    "memory_query_failed": Row("custom.memory_query_failed", query=answer("query"), **FAILURE),
     "memory_retrieval_started": Row("custom.memory_retrieval_started"),
     "memory_retrieval_completed": Row(
         "memory.retrieved",
@@ -65,10 +60,10 @@ SURROUNDINGS: Final[dict[str, Row]] = {
         content=answer("memory_content"),
         duration_ms=number("retrieval_time_ms"),
     ),
-    "memory_retrieval_failed": Row("custom.memory_retrieval_failed", **_FAILED),
+    "memory_retrieval_failed": Row("custom.memory_retrieval_failed", **FAILURE),
     "knowledge_query_started": Row("knowledge.query_started", prompt_chars=chars("task_prompt")),
     "knowledge_query_completed": Row("knowledge.query_completed", query=answer("query"), duration_ms=elapsed),
-    "knowledge_query_failed": Row("knowledge.query_failed", **_FAILED),
+    "knowledge_query_failed": Row("knowledge.query_failed", **FAILURE),
     "knowledge_search_query_started": Row("knowledge.search_started"),
     "knowledge_search_query_completed": Row(
         "knowledge.search_completed",
@@ -76,7 +71,7 @@ SURROUNDINGS: Final[dict[str, Row]] = {
         result=answer("retrieved_knowledge"),
         duration_ms=elapsed,
     ),
-    "knowledge_search_query_failed": Row("knowledge.search_failed", query=answer("query"), **_FAILED),
+    "knowledge_search_query_failed": Row("knowledge.search_failed", query=answer("query"), **FAILURE),
     **_checkpoints(),
     "checkpoint_failed": Row(
         "system.error", component=label("provider"), error=label("error", "checkpoint failed")

@@ -3,26 +3,20 @@
 from typing import Final
 
 from bridge.crew.mapping.fields import (
+    FAILURE,
     answer,
     chars,
-    class_name,
     count,
     elapsed,
     label,
     mapping,
     names,
     number,
+    outcome,
     prompt,
     size,
 )
 from bridge.crew.mapping.row import Row, RunRow
-
-_NO_REASON: Final = "no reason given"
-_FAILED: Final = {
-    "error": label("error", _NO_REASON),
-    "error_type": class_name("error"),
-    "duration_ms": elapsed,
-}
 
 CREWS: Final = {
     "crew_kickoff_started": RunRow(
@@ -37,23 +31,23 @@ CREWS: Final = {
         "execution.completed",
         "crew.completed",
         name=label("crew_name"),
-        result=answer("output"),
+        result=outcome("output"),
         total_tokens=count("total_tokens"),
         duration_ms=elapsed,
     ),
-    "crew_kickoff_failed": RunRow("execution.failed", "crew.failed", name=label("crew_name"), **_FAILED),
+    "crew_kickoff_failed": RunRow("execution.failed", "crew.failed", name=label("crew_name"), **FAILURE),
     "crew_train_started": Row(
         "custom.crew_train_started", name=label("crew_name"), iterations=count("n_iterations")
     ),
     "crew_train_completed": Row(
         "custom.crew_train_completed", name=label("crew_name"), iterations=count("n_iterations")
     ),
-    "crew_train_failed": Row("custom.crew_train_failed", name=label("crew_name"), **_FAILED),
+    "crew_train_failed": Row("custom.crew_train_failed", name=label("crew_name"), **FAILURE),
     "crew_test_started": Row(
         "custom.crew_test_started", name=label("crew_name"), iterations=count("n_iterations")
     ),
     "crew_test_completed": Row("custom.crew_test_completed", name=label("crew_name")),
-    "crew_test_failed": Row("custom.crew_test_failed", name=label("crew_name"), **_FAILED),
+    "crew_test_failed": Row("custom.crew_test_failed", name=label("crew_name"), **FAILURE),
     "crew_test_result": Row(
         "custom.crew_test_result",
         name=label("crew_name"),
@@ -75,16 +69,14 @@ TASKS: Final = {
     "task_completed": Row(
         "task.completed",
         name=label("task.name"),
-        result=answer("output"),
+        result=outcome("output"),
         agent=label("output.agent"),
         duration_ms=elapsed,
     ),
     "task_failed": Row(
         "task.failed",
         name=label("task.name"),
-        error=label("error", _NO_REASON),
-        error_type=class_name("error_type"),
-        duration_ms=elapsed,
+        **FAILURE,
     ),
     "task_evaluation": Row(
         "custom.task_evaluation", name=label("task.name"), evaluation=label("evaluation_type")
@@ -100,9 +92,9 @@ AGENTS: Final = {
         prompt=prompt("task_prompt"),
     ),
     "agent_execution_completed": Row(
-        "agent.completed", role=label("agent.role"), result=answer("output"), duration_ms=elapsed
+        "agent.completed", role=label("agent.role"), result=outcome("output"), duration_ms=elapsed
     ),
-    "agent_execution_error": Row("agent.failed", role=label("agent.role"), **_FAILED),
+    "agent_execution_error": Row("agent.failed", role=label("agent.role"), **FAILURE),
     "lite_agent_execution_started": Row(
         "agent.started",
         role=label("agent_info.role"),
@@ -111,9 +103,9 @@ AGENTS: Final = {
         prompt=prompt("messages"),
     ),
     "lite_agent_execution_completed": Row(
-        "agent.completed", role=label("agent_info.role"), result=answer("output"), duration_ms=elapsed
+        "agent.completed", role=label("agent_info.role"), result=outcome("output"), duration_ms=elapsed
     ),
-    "lite_agent_execution_error": Row("agent.failed", role=label("agent_info.role"), **_FAILED),
+    "lite_agent_execution_error": Row("agent.failed", role=label("agent_info.role"), **FAILURE),
     "agent_logs_started": Row("agent.step", role=label("agent_role"), description=answer("task_description")),
     "agent_logs_execution": Row(
         "agent.step",
@@ -132,7 +124,7 @@ AGENTS: Final = {
         category=label("metric_category"),
     ),
     "agent_evaluation_failed": Row(
-        "custom.agent_evaluation_failed", role=label("agent_role"), iteration=count("iteration"), **_FAILED
+        "custom.agent_evaluation_failed", role=label("agent_role"), iteration=count("iteration"), **FAILURE
     ),
 }
 

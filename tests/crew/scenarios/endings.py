@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crewai.events.base_events import BaseEvent
 from crewai.events.event_bus import crewai_event_bus
+from crewai.telemetry import Telemetry
 
 from bridge.crew import install
 from tests.crew.scenarios.offline import ScriptedModel, simple_crew
@@ -67,6 +68,11 @@ def sigterm() -> None:
     _middle(terminate_in_the_middle)
 
 
+def sigterm_with_telemetry() -> None:
+    """CrewAI has a handler of its own, unless its telemetry is switched off. It lets the model finish."""
+    _middle(lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
 def os_exit() -> None:
     simple_crew().kickoff()
     os._exit(7)
@@ -78,11 +84,14 @@ def kill_9() -> None:
 
 
 ENDINGS = {
-    ending.__name__: ending for ending in (normal, sys_exit, uncaught, sigint, sigterm, os_exit, kill_9)
+    ending.__name__: ending
+    for ending in (normal, sys_exit, uncaught, sigint, sigterm, sigterm_with_telemetry, os_exit, kill_9)
 }
 
 
 def work(name: str) -> None:
+    if name == sigterm_with_telemetry.__name__:
+        Telemetry()._register_shutdown_handlers()
     install(
         os.environ["NATS_URL"],
         source=f"{os.environ['SOURCE']}-{name}",

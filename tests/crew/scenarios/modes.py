@@ -18,6 +18,7 @@ from crewai.events.event_bus import crewai_event_bus
 from crewai.flow.flow import Flow, listen, start
 
 from bridge.crew import install
+from tests.crew.scenarios.hostile import hostile
 from tests.crew.scenarios.offline import (
     DONE,
     SENTINEL,
@@ -167,7 +168,7 @@ def huge() -> None:
 
 MODES: list[Callable[[], None]] = [
     sequential, hierarchical, failing_task, flow, failing_flow, streaming, memory, kickoff_async, akickoff,
-    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge,
+    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge, hostile,
 ]  # fmt: skip
 
 

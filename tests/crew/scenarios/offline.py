@@ -72,7 +72,7 @@ def simple_crew(tasks: int = 1, llm: ScriptedModel | None = None, **options: Any
     return Crew(agents=[worker], tasks=[task(f"task {n}", worker) for n in range(tasks)], **options)
 
 
-def use(tool_name: str, **arguments: str) -> str:
+def use(tool_name: str, **arguments: object) -> str:
     return f"Thought: I need it\nAction: {tool_name}\nAction Input: {json.dumps(arguments)}"
 
 
