@@ -138,7 +138,7 @@ class Cursor:
         if chunk.lost is not None and chunk.lost[1] > self.position:
             upto = min(chunk.lost[1], log.floor, end)
             return Page([], upto, (self.position + 1, upto))
-        return self._page(chunk.later(self.position), min(chunk.upto, end), max_bytes)
+        return self._page(chunk.later(self.position), min(chunk.upto, log.floor, end), max_bytes)
 
     def _page(self, source: Iterator[Entry], end: int, max_bytes: int) -> Page:
         """What the first segment wants of ``source``, which holds all of it up to ``end``."""
@@ -164,10 +164,13 @@ class Cursor:
         return Request(log.epoch, patterns, self.position, log.floor)
 
     def _is_served_by(self, chunk: Chunk, log: Log, segment: Segment, position: int) -> bool:
-        """Whether ``chunk`` says what comes after ``position``; it may have been read for another segment."""
+        """Whether ``chunk`` says what comes after ``position``; it may have been read for another segment.
+
+        It may reach into the ring, where the stream has lost what the ring still has: that part is not read.
+        """
         if not chunk.covers(position):
             return False
-        return self._patterns(log, segment, position, chunk.upto) <= chunk.patterns
+        return self._patterns(log, segment, position, min(chunk.upto, log.floor)) <= chunk.patterns
 
     def _patterns(self, log: Log, segment: Segment, after: int, upto: int) -> frozenset[Pattern]:
         """What selects all that the segment may want of what the stream holds in (``after``, ``upto``]."""
@@ -219,7 +222,8 @@ class Cursor:
             return log.after(start, segment.views[-1])
         if chunk is None or not self._is_served_by(chunk, log, segment, start) or chunk.upto < log.floor:
             return None
-        return chain(chunk.later(start), log.after(chunk.upto, segment.views[-1]))
+        older = (entry for entry in chunk.later(start) if entry.seq <= log.floor)
+        return chain(older, log.after(log.floor, segment.views[-1]))
 
     def advance(self, upto: int) -> None:
         """Everything of the first segment up to ``upto`` is given."""

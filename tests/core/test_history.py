@@ -167,6 +167,19 @@ def test_everything_that_is_kept_is_no_gap_when_the_beginning_is_known_to_be_gon
     assert len(messages(socket)) == 30
 
 
+def test_what_the_stream_has_lost_is_taken_from_the_ring_where_that_has_it() -> None:
+    """The answer reaches beyond what was asked for, where there is an event for this client alone."""
+    bench = _bench()
+    bench.publish(event(41, crew="c9", client_id="me"))
+    bench.stream.forget(42)
+    _, socket = bench.connect("global", client_id="me", since=3)
+    bench.settle_with_stream()
+
+    floor = bench.hub.log.floor
+    assert messages(socket)[0] == {"type": "gap", "from": 4, "to": floor, "reason": "too_old"}
+    assert seqs(socket) == list(range(floor + 1, 42))
+
+
 def test_an_answer_for_another_stream_is_ignored() -> None:
     bench = _bench()
     bench.connect("global", since=3)
