@@ -116,5 +116,6 @@ class Archive:
 
 
 def _is_asked_for(entry: Entry, request: Request) -> bool:
-    """Events on bare subjects are read whatever their ids are."""
-    return entry.client_id is not None or any(p.matches(entry.subject) for p in request.patterns)
+    """Events on bare subjects are read whatever their ids are, and whoever they are for."""
+    is_special = entry.is_for_all or entry.client_id is not None
+    return is_special or any(p.matches(entry.audience) for p in request.patterns)

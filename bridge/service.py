@@ -12,6 +12,7 @@ from bridge.broker.connection import ConnectionEvents, stay_connected
 from bridge.broker.feed import Feed
 from bridge.broker.fitness import UnfitStreamError
 from bridge.broker.history import History
+from bridge.broker.publisher import Publisher
 from bridge.broker.stream import StreamSettings
 from bridge.census import Census
 from bridge.config import EMBEDDED, Settings, default_instance
@@ -27,6 +28,7 @@ from bridge.files import with_files_for
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
 from bridge.web.app import create_app
+from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
@@ -85,17 +87,21 @@ class Bridge:
             heartbeat_seconds=settings.feed_heartbeat_seconds,
         )
         self.shore = Shore(self.hub, _limits(settings), self._probe)
-        desk = Desk(self.shore, settings.instance or default_instance())
+        instance = settings.instance or default_instance()
+        desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
         self.cluster = Cluster(
-            self.nats, desk.instance, settings.stream_name, answerers(desk), seconds=settings.gather_seconds
+            self.nats, instance, settings.stream_name, answerers(desk), seconds=settings.gather_seconds
         )
-        connections = ConnectionManager(Fleet(desk, self.cluster))
+        self.publisher = Publisher(settings.stream_name)
+        connections = ConnectionManager(Fleet(desk, self.cluster), self.publisher)
+        audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
         sources = Sources(self.hub, self.feed, self.nats, self.archive, self.census, self.loop_delay)
-        self.app = create_app(self.shore, connections, registry_of(sources), settings.prefix)
+        self.app = create_app(self.shore, connections, audit, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
-        await stay_connected(nats_url, "crew-bridge", self.nats, self.feed.run, self.cluster.run)
+        work = (self.feed.run, self.cluster.run, self.publisher.run)
+        await stay_connected(nats_url, "crew-bridge", self.nats, *work)
 
     async def read_for_ever(self, nats_url: str) -> None:
         """Answer who looks back beyond the ring, on a connection of its own: the feed is not to wait."""

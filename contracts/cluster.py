@@ -69,6 +69,23 @@ class Cleaned(Body):
     removed: list[RemovedConnection]
 
 
+class Reach(Body):
+    """The question for how many clients the event at ``seq`` is."""
+
+    epoch: str
+    seq: int
+
+
+class Reached(Body):
+    """Of those that were connected when it came."""
+
+    reached: int
+    behind: int
+    """Of these, so many read on in the log, and will come to it."""
+    is_known: bool
+    """False: the event did not come to this bridge in time."""
+
+
 class Reply(NamedTuple):
     """One bridge's answer, as it came."""
 

@@ -52,8 +52,8 @@ def decode(message: StoredMessage, epoch: str) -> Decoded:
     """Validate a stored message and write its wire form. Raises `ContractError`.
 
     Refused besides what `WebSocketEvent` refuses: ids or a type that contradict the subject (what is
-    authorised by subject must be what is read), ``seq`` in the payload, and ``NaN`` or ``Infinity``
-    anywhere, which no browser can parse.
+    authorised by subject must be what is read), an audience on another than the bare subject, ``seq`` in the
+    payload, and ``NaN`` or ``Infinity`` anywhere, which no browser can parse.
     """
     event_type, scope = parse_subject(message.subject)
     event, body = _read(message.payload, event_type)
@@ -96,6 +96,8 @@ def _refuse_contradictions(event: WebSocketEvent, event_type: str, scope: Subjec
     if scope is None:
         return
     given = event.model_fields_set
+    if event.audience is not None:
+        raise ContractError("audience", "needs a bare subject")
     if "crew_id" in given and (event.crew_id or ABSENT) != scope.crew_id:
         raise ContractError("crew_id", "contradicts the subject")
     if "execution_id" in given and (event.execution_id or ABSENT) != scope.execution_id:

@@ -22,6 +22,7 @@ from contracts.catalog import BUILTIN, payload_for
 from contracts.errors import ContractError
 from contracts.payloads.base import OpenPayload, Payload
 from contracts.subjects import TYPE_PATTERN, Id, Subject
+from contracts.subscriptions import audience_of
 from contracts.types import EventPriority, default_priority
 
 EventId = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f-\x9f]{1,256}$")]
@@ -54,6 +55,11 @@ class WebSocketEvent(BaseModel):
     """Dense per execution, from 1, stamped by the publisher: a hole proves a loss."""
     client_id: Id | None = None
     """Deliver to this client only."""
+    audience: Annotated[str, StringConstraints(max_length=600)] | None = None
+    """Deliver to who has this subscription, or one that covers it, whatever the type; or to ``everyone``.
+
+    Such an event is published on the bare subject: who may publish for one crew only cannot reach others.
+    """
     data: SerializeAsAny[Payload] = Field(default_factory=OpenPayload, validate_default=True)
     metadata: dict[str, Any] = Field(default_factory=dict)
     seq: Annotated[int, Field(ge=1)] | None = None
@@ -64,6 +70,19 @@ class WebSocketEvent(BaseModel):
     def _known(cls, value: str) -> str:
         try:
             payload_for(value)
+        except ContractError as error:
+            raise ValueError(error.reason) from None
+        return value
+
+    @field_validator("audience")
+    @classmethod
+    def _addressable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if info.data.get("client_id") is not None:
+            raise ValueError("does not go with a client_id")
+        try:
+            audience_of(value)
         except ContractError as error:
             raise ValueError(error.reason) from None
         return value
@@ -93,8 +112,13 @@ class WebSocketEvent(BaseModel):
 
     @property
     def subject(self) -> Subject:
-        """Where it is published."""
+        """Its canonical subject, which says what it is about."""
         return Subject.build(self.event_type, self.crew_id, self.execution_id)
+
+    @property
+    def address(self) -> str:
+        """Where it is published: on its subject, or, for an audience, on the bare one."""
+        return str(self.subject) if self.audience is None else self.event_type
 
     def to_json(self) -> str:
         """Compact JSON without absent fields. Data that JSON cannot carry raises `ContractError`.

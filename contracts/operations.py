@@ -178,6 +178,22 @@ class Removed(Body):
     cluster: Coverage
 
 
+class Broadcast(Body):
+    """An event was put into the stream, for everyone or for who has a subscription."""
+
+    status: str = "success"
+    event_id: str
+    event_type: str
+    audience: str
+    sequence: int
+    """Its ``seq``: a client that resumes from before it gets it, too."""
+    connections_reached: int
+    """Those that it is for, among all that are connected to the bridges that answered."""
+    connections_behind: int
+    """Of these, so many are reading older events still."""
+    cluster: Coverage
+
+
 class Health(Body):
     """How the asked bridge is."""
 

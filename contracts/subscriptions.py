@@ -8,6 +8,8 @@ from contracts.subjects import ANY, Pattern, Subject
 
 GLOBAL: Final = "global"
 METRICS: Final = "metrics"
+EVERYONE: Final = "everyone"
+"""As an audience: all who are connected, whatever they are subscribed to."""
 _EXECUTION: Final = "execution_"
 _CREW: Final = "crew_"
 _UPDATES: Final = "_updates"
@@ -37,6 +39,14 @@ def _known(pattern: Pattern) -> Pattern:
     if pattern.family != ANY and pattern.family not in families():
         raise ContractError("subscription", "names a family that does not exist")
     return pattern
+
+
+def audience_of(name: str) -> Pattern | None:
+    """Whom an event is for that is addressed to ``name``: who has this subscription; None: everyone.
+
+    What is neither ``everyone`` nor a subscription raises `ContractError`.
+    """
+    return None if name == EVERYONE else parse_subscription(name).pattern
 
 
 _FIXED: Final = {

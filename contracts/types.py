@@ -52,6 +52,7 @@ class EventType(StrEnum):
     SYSTEM_SHUTDOWN = "system.shutdown"
     SYSTEM_ERROR = "system.error"
     SYSTEM_HEALTH_CHECK = "system.health_check"
+    SYSTEM_ADMIN_ACTION = "system.admin_action"
 
     CONNECTION_ESTABLISHED = "connection.established"
     CONNECTION_LOST = "connection.lost"
@@ -165,6 +166,10 @@ def default_priority(event_type: str) -> EventPriority:
     if is_short_lived(event_type):
         return EventPriority.LOW
     return EventPriority.NORMAL
+
+
+SHORT_LIFE_SECONDS: Final = 300
+"""How long the stream keeps short-lived events."""
 
 
 def is_short_lived(event_type: str) -> bool:

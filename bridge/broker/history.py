@@ -28,6 +28,7 @@ _HEARTBEAT_SECONDS: Final = 0.02
 """A consumer that has nothing more says so after so long, and how far it has looked."""
 _INACTIVE_SECONDS: Final = 30.0
 """The server forgets a consumer that we could not delete after so long."""
+_BARE: Final = "*.*"
 _IDLE: Final = "100"
 _TOO_LARGE: Final = "Message Size Exceeds MaxBytes"
 
@@ -57,10 +58,7 @@ class History:
         """
         try:
             pull = _Pull(after, upto)
-            if patterns:
-                await self._consume(patterns, pull)
-            else:
-                pull.scanned = upto
+            await self._consume(patterns, pull)
             info = await self._client.jetstream().stream_info(self._name)
         except NatsError as error:
             raise OSError(str(error) or type(error).__name__) from error
@@ -172,20 +170,14 @@ class _Pull:
 def filters_of(patterns: Iterable[Pattern]) -> list[str]:
     """The patterns as a consumer's filters, empty if they select everything.
 
-    Ids of an event on a bare subject are in its body, so all of those are read, whatever id is wanted. None
-    of the filters covers another: JetStream refuses that.
+    All bare subjects are among them: ids, and audiences, of what is published there are in its body. None of
+    the filters covers another: JetStream refuses that.
     """
     wanted = set(patterns)
     if Pattern(ANY, ANY, ANY, ANY) in wanted:
         return []
     scoped = {p for p in wanted if not any(o != p and o.covers(p) for o in wanted)}
-    types = {(p.family, p.action) for p in wanted}
-    bare = {
-        f"{family}.{action}"
-        for family, action in types
-        if not types & ({(family, ANY), (ANY, action), (ANY, ANY)} - {(family, action)})
-    }
-    return sorted(map(str, scoped)) + sorted(bare)
+    return [_BARE, *sorted(map(str, scoped))]
 
 
 def _stretch(pull: _Pull, after: int, first: int) -> Stretch:

@@ -48,6 +48,10 @@ class Counters:
     """Times that a connection needed of the stream's past what had been asked for already."""
     fell_behind: int = 0
     """Times that a full socket left its group."""
+    admin_calls: Counter[str] = field(default_factory=Counter)
+    """Requests of operators, by operation."""
+    admin_failures: Counter[str] = field(default_factory=Counter)
+    """Those of them that were refused, by code."""
     stale: int = 0
     """Connections closed because nothing was heard from them."""
     stalled: int = 0

@@ -50,7 +50,7 @@ class Segment:
             return False
         if entry.client_id is not None:
             return not self.is_backfill
-        if not entry.is_gap and not all(view.wants(entry) for view in self.views):
+        if not entry.is_for_all and not all(view.wants(entry) for view in self.views):
             return False
         return not any(past.wants(entry) for past in self.unless)
 

@@ -6,6 +6,7 @@ from bridge.core.frames import frame, payload_of
 from contracts.codec import Decoded
 from contracts.messages import Gap
 from contracts.subjects import Subject
+from contracts.subscriptions import audience_of
 from contracts.types import EventPriority
 
 _OVERHEAD = 370
@@ -25,6 +26,8 @@ class Entry(NamedTuple):
 
     seq: int
     subject: Subject
+    audience: Subject
+    """What a view has to select: the subject, or the subscription that the event is addressed to."""
     event_type: str
     priority: EventPriority
     agent_id: str | None
@@ -35,16 +38,20 @@ class Entry(NamedTuple):
     """The event's JSON as one WebSocket text frame."""
     stored_ns: int
     """When the stream stored it, in nanoseconds since 1970; 0 for a gap."""
+    is_for_all: bool = False
+    """For everybody, whatever their view."""
     is_gap: bool = False
-    """For everybody, whatever their view: the frame is a ``gap`` message."""
+    """The frame is a ``gap`` message, not an event."""
 
     @classmethod
     def of_event(cls, decoded: Decoded, seq: int) -> Self:
         """The place of a decoded event."""
         event = decoded.event
+        audience = decoded.subject if event.audience is None else _addressed(event.audience)
         return cls(
             seq,
             decoded.subject,
+            audience,
             event.event_type,
             event.priority,
             event.agent_id,
@@ -52,6 +59,7 @@ class Entry(NamedTuple):
             event.client_id,
             frame(decoded.wire),
             decoded.stored_ns,
+            audience is NO_SUBJECT,
         )
 
     @classmethod
@@ -60,6 +68,7 @@ class Entry(NamedTuple):
         return cls(
             gap.to,
             NO_SUBJECT,
+            NO_SUBJECT,
             "gap",
             EventPriority.CRITICAL,
             None,
@@ -67,6 +76,7 @@ class Entry(NamedTuple):
             None,
             frame(gap.to_json().encode()),
             0,
+            True,
             True,
         )
 
@@ -79,3 +89,9 @@ class Entry(NamedTuple):
     def size(self) -> int:
         """Bytes of memory the place takes."""
         return len(self.frame) + _OVERHEAD
+
+
+def _addressed(audience: str) -> Subject:
+    """The audience in a subject's place, which the views select that cover it; for everyone, none."""
+    pattern = audience_of(audience)
+    return NO_SUBJECT if pattern is None else Subject(*pattern)

@@ -41,6 +41,8 @@ class Hub:
         self.counters = Counters()
         self.router = EventRouter(wake)
         self.connections: dict[str, Connection] = {}
+        self.watchers: dict[Callable[[Entry], None], None] = {}
+        """Called with every event, before it is given to anybody; must not come or go meanwhile."""
         self._delivery = Delivery(
             log,
             self.router,
@@ -56,6 +58,8 @@ class Hub:
         """Append ``entry``, newer than the head, to the log and to every group whose view wants it."""
         self.log.append(entry)
         self.counters.events_in[entry.subject.family] += 1
+        for watch in self.watchers:
+            watch(entry)
         if entry.client_id is None:
             self.router.route(entry)
         elif (connection := self.connections.get(entry.client_id)) is not None:

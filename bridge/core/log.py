@@ -9,11 +9,15 @@ from operator import attrgetter
 from bridge.core.addressed import Addressed
 from bridge.core.entry import Entry
 from bridge.core.view import View
-from contracts.subjects import ABSENT
+from contracts.subjects import ABSENT, ANY
 
 _SEQ = attrgetter("seq")
 _ROOM = 256
 """A full ring is emptied by one part in this many: seldom, but never so much that it takes long."""
+
+
+_NOBODY = (ABSENT, ANY)
+"""Tokens that no view names."""
 
 
 class _Postings:
@@ -26,13 +30,14 @@ class _Postings:
         self._lists: dict[str, list[Entry]] = {}
 
     def add(self, entry: Entry) -> None:
-        token = entry.subject[self._slot]
-        if token != ABSENT:
+        token = entry.audience[self._slot]
+        if token not in _NOBODY:
             self._lists.setdefault(token, []).append(entry)
 
     def drop(self, oldest: list[Entry]) -> None:
-        counts = Counter(entry.subject[self._slot] for entry in oldest)
-        del counts[ABSENT]
+        counts = Counter(entry.audience[self._slot] for entry in oldest)
+        for token in _NOBODY:
+            del counts[token]
         for token, count in counts.items():
             entries = self._lists[token]
             del entries[:count]
@@ -126,7 +131,7 @@ class Log:
         return _later(self._entries, seq)
 
     def _merged(self, lists: list[Iterator[Entry]], seq: int) -> Iterator[Entry]:
-        """Gaps and addressed entries concern readers whatever their subject says."""
+        """What is for all, and addressed entries, concern readers whatever their subject says."""
         return _distinct(merge(_later(self._special, seq), *lists, key=_SEQ))
 
     def _make_room(self) -> None:
@@ -145,8 +150,8 @@ class Log:
 
 
 def is_special(entry: Entry) -> bool:
-    """Whether an entry is for readers that views alone do not tell: a gap, or addressed to one client."""
-    return entry.is_gap or entry.client_id is not None
+    """Whether an entry is for readers that views alone do not tell: for all, or addressed to one client."""
+    return entry.is_for_all or entry.client_id is not None
 
 
 def _distinct(entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -30,9 +30,9 @@ class EventRouter:
         return sum(map(len, self._groups.values()))
 
     def route(self, entry: Entry) -> None:
-        """Append ``entry`` to every group whose view wants it; a gap to all of them."""
-        for group in self._groups.values() if entry.is_gap else self._index.match(entry.subject):
-            if entry.is_gap or group.view.is_unfiltered or group.view.filter.matches(entry):
+        """Append ``entry`` to every group whose view wants it, or to all groups if it is for all."""
+        for group in self._groups.values() if entry.is_for_all else self._index.match(entry.audience):
+            if entry.is_for_all or group.view.is_unfiltered or group.view.filter.matches(entry):
                 group.pending.append(entry)
                 self._mark(group)
 

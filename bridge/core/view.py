@@ -56,7 +56,7 @@ class View:
         return self._selects(entry) and (self.is_unfiltered or self.filter.matches(entry))
 
     def _selects(self, entry: Entry) -> bool:
-        return any(project(entry.subject, shape) in self.patterns for shape in self._shapes)
+        return any(project(entry.audience, shape) in self.patterns for shape in self._shapes)
 
 
 def _without_covered(patterns: Iterable[Pattern]) -> frozenset[Pattern]:

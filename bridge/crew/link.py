@@ -19,13 +19,12 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NoStreamResponseError
 
 from bridge.crew.message import Message
+from contracts.types import SHORT_LIFE_SECONDS
 
 log = logging.getLogger(__name__)
 
 FAULTS: Final = (Error, OSError, TimeoutError)
 """What NATS, the network or a stream that does not exist can raise; trying again later helps."""
-SHORT_LIFE: Final = "300"
-"""Seconds that the stream keeps short-lived events."""
 CONNECT_SECONDS: Final = 2
 PING_SECONDS: Final = 10
 _NO_RESPONDERS: Final = "503"
@@ -93,7 +92,7 @@ class Link:
     def _headers(self, message: Message) -> dict[str, str]:
         headers = {Header.MSG_ID.value: message.event_id, Header.EXPECTED_STREAM.value: self._stream}
         if message.short_lived and self._expiring:
-            headers[Header.MSG_TTL.value] = SHORT_LIFE
+            headers[Header.MSG_TTL.value] = str(SHORT_LIFE_SECONDS)
         return headers
 
     async def _answered(self, answer: Msg) -> None:

@@ -25,7 +25,7 @@ class Message:
     def of(cls, event: WebSocketEvent) -> Self:
         """The message for an event. Data that JSON cannot carry raises `ContractError`."""
         payload = event.to_json().encode()
-        return cls(event.event_id, str(event.subject), payload, is_short_lived(event.event_type))
+        return cls(event.event_id, event.address, payload, is_short_lived(event.event_type))
 
     @property
     def size(self) -> int:

@@ -29,6 +29,10 @@ def connections(sources: Sources) -> Iterator[Metric]:
     yield counters("gaps", "Gaps announced", labels.GAP, count.gaps)
     yield counter("fell_behind", "Times that a full socket left the head", count.fell_behind)
     yield counter("stalled", "Connections ended because they took nothing", count.stalled)
+    yield counters("admin_calls", "Requests of operators", labels.OPERATION, count.admin_calls)
+    yield counters(
+        "admin_failures", "Requests of operators refused", labels.OPERATOR_ERROR, count.admin_failures
+    )
     yield counter("stale", "Connections ended because nothing was heard", count.stale)
 
 

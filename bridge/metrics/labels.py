@@ -32,6 +32,20 @@ ERROR: Final = Label(
     ),
 )
 REFUSAL: Final = Label("code", ("starting", "draining", "origin_refused", "too_many_connections", "too_fast"))
+OPERATION: Final = Label(
+    "operation",
+    (
+        *("health", "list_connections", "explain_connection", "tap", "disconnect", "clean_up"),
+        *("broadcast", "broadcast_to_subscription"),
+    ),
+)
+OPERATOR_ERROR: Final = Label(
+    "code",
+    (
+        *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
+        *("stream_unavailable", "http"),
+    ),
+)
 CLOSE_CODE: Final = Label(
     "code", (*(str(int(code)) for code in CloseCode), "1000", "1001", "1006", "1009", "other")
 )

@@ -125,6 +125,7 @@ def _unknown(error: UnknownClientError) -> web.HTTPException:
 
 OPERATIONS: Final = (
     Operation(
+        name="health",
         method="GET",
         path="/health",
         summary="How the bridge that is asked is",
@@ -134,6 +135,7 @@ OPERATIONS: Final = (
         answer=Health,
     ),
     Operation(
+        name="list_connections",
         method="GET",
         path="/connections",
         summary="Who is connected, in the whole cluster, page by page",
@@ -143,6 +145,7 @@ OPERATIONS: Final = (
         answer=Connections,
     ),
     Operation(
+        name="explain_connection",
         method="GET",
         path="/connections/{client_id}",
         summary="One connection, explained",
@@ -153,6 +156,7 @@ OPERATIONS: Final = (
         refusals=(404,),
     ),
     Operation(
+        name="disconnect",
         method="POST",
         path="/disconnect/{client_id}",
         summary="End the connections of a client",
@@ -163,6 +167,7 @@ OPERATIONS: Final = (
         refusals=(404,),
     ),
     Operation(
+        name="clean_up",
         method="DELETE",
         path="/connections",
         summary="End the connections that are stale",
@@ -172,8 +177,3 @@ OPERATIONS: Final = (
         answer=Removed,
     ),
 )
-
-
-def routes(prefix: str) -> list[web.RouteDef]:
-    """The administration routes under ``prefix``."""
-    return [operation.route(prefix) for operation in OPERATIONS]

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from importlib.resources import files
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from bridge.web import admin, probes, websocket
+from bridge.web import admin, broadcast, probes, websocket
+from bridge.web.audit import AUDIT, Audit
 from bridge.web.manager import CONNECTIONS, ConnectionManager
 from bridge.web.probes import REGISTRY
 from bridge.web.shore import SHORE, Shore
@@ -17,20 +19,25 @@ _POLICY = (
 )
 
 
+OPERATIONS: Final = (*admin.OPERATIONS, *broadcast.OPERATIONS)
+
+
 def create_app(
-    shore: Shore, connections: ConnectionManager, registry: CollectorRegistry, prefix: str
+    shore: Shore, connections: ConnectionManager, audit: Audit, registry: CollectorRegistry, prefix: str
 ) -> web.Application:
     """Every route; ``prefix`` is in front of all but probes and page."""
     app = web.Application()
     app[SHORE] = shore
     app[CONNECTIONS] = connections
+    app[AUDIT] = audit
     app[REGISTRY] = registry
     app[PAGE] = (
         (files("bridge.web") / "static" / "index.html")
         .read_text(encoding="utf-8")
         .replace("{{prefix}}", prefix)
     )
-    app.add_routes([web.get("/", _page), *probes.routes(), *websocket.routes(prefix), *admin.routes(prefix)])
+    operations = [operation.route(prefix) for operation in OPERATIONS]
+    app.add_routes([web.get("/", _page), *probes.routes(), *websocket.routes(prefix), *operations])
     app.cleanup_ctx.append(_running)
     return app
 

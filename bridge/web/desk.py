@@ -9,6 +9,8 @@ from typing import Final, Generic, TypeVar
 
 from bridge.core.connection import Connection
 from bridge.core.hub import Hub
+from bridge.core.reach import reach
+from bridge.web.arrival import has_come
 from bridge.web.shore import Shore
 from bridge.web.summary import details, summary
 from contracts.cluster import (
@@ -18,9 +20,11 @@ from contracts.cluster import (
     Ended,
     Explain,
     Explanation,
+    Reached,
     Survey,
     Surveyed,
 )
+from contracts.cluster import Reach as ReachQuestion
 from contracts.operations import Body, InstanceUptime, RemovedConnection
 from contracts.subscriptions import parse_subscription
 
@@ -29,11 +33,12 @@ MAX_COUNTED: Final = 1000
 
 
 class Desk:
-    """Answers for one bridge."""
+    """Answers for one bridge. ``seconds``: how long it waits for an event to come."""
 
-    def __init__(self, shore: Shore, instance: str) -> None:
+    def __init__(self, shore: Shore, instance: str, *, seconds: float) -> None:
         self.shore = shore
         self.instance = instance
+        self._seconds = seconds
 
     @property
     def _hub(self) -> Hub:
@@ -88,6 +93,14 @@ class Desk:
             ]
         )
 
+    async def reach(self, question: ReachQuestion) -> Reached:
+        """Whom an event is for, as soon as it has come."""
+        hub = self._hub
+        if question.epoch != hub.log.epoch or not await has_come(hub, question.seq, self._seconds):
+            return Reached(reached=0, behind=0, is_known=False)
+        reached, behind = reach(hub, question.seq)
+        return Reached(reached=reached, behind=behind, is_known=True)
+
     def _chosen(self, question: Survey) -> Iterator[Connection]:
         head = self._hub.log.head
         pattern = question.subscription and parse_subscription(question.subscription).pattern
@@ -140,8 +153,9 @@ SURVEY: Final = Verb("survey", Survey, Surveyed, Desk.survey)
 EXPLAIN: Final = Verb("explain", Explain, Explanation, Desk.explain)
 DISCONNECT: Final = Verb("disconnect", Disconnect, Ended, Desk.disconnect)
 CLEAN_UP: Final = Verb("clean_up", CleanUp, Cleaned, Desk.clean_up)
+REACH: Final = Verb("reach", ReachQuestion, Reached, Desk.reach)
 
 
 def answerers(desk: Desk) -> dict[str, Callable[[bytes], Awaitable[bytes]]]:
     """All that other bridges may ask of this one, by verb."""
-    return {verb.name: verb.at(desk) for verb in (SURVEY, EXPLAIN, DISCONNECT, CLEAN_UP)}
+    return {verb.name: verb.at(desk) for verb in (SURVEY, EXPLAIN, DISCONNECT, CLEAN_UP, REACH)}

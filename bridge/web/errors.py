@@ -4,10 +4,18 @@ from aiohttp import web
 
 from contracts.operations import Coverage, Failure
 
+
+class _TooLarge(web.HTTPClientError):
+    """aiohttp's own wants sizes and says them in plain text."""
+
+    status_code = 413
+
+
 _KINDS: dict[int, type[web.HTTPException]] = {
     400: web.HTTPBadRequest,
     403: web.HTTPForbidden,
     404: web.HTTPNotFound,
+    413: _TooLarge,
     422: web.HTTPUnprocessableEntity,
     503: web.HTTPServiceUnavailable,
 }

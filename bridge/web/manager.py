@@ -5,11 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, SURVEY
+from bridge.web.audit import Stream
+from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SURVEY
 from bridge.web.fleet import Fleet
 from bridge.web.merge import merged
-from contracts.cluster import CleanUp, Disconnect, Explain, Survey
+from contracts.cluster import CleanUp, Disconnect, Explain, Reach, Survey
+from contracts.events import WebSocketEvent
 from contracts.operations import (
+    Broadcast,
     Connections,
     Coverage,
     Disconnected,
@@ -29,8 +32,9 @@ class UnknownClientError(LookupError):
 class ConnectionManager:
     """Acts on connections wherever in the cluster they are."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, stream: Stream) -> None:
         self._fleet = fleet
+        self._stream = stream
 
     @property
     def instance(self) -> str:
@@ -69,11 +73,37 @@ class ConnectionManager:
             client_id=client_id, instances=instances, code=code, reason=reason, cluster=cluster
         )
 
+    async def publish(self, event: WebSocketEvent) -> Broadcast:
+        """Put an event into the stream, and count whom it is for.
+
+        Raises `OSError` where the stream does not take it, or does not say so.
+        """
+        seq = await self._stream.publish(event)
+        question = Reach(epoch=self._fleet.desk.shore.hub.log.epoch, seq=seq)
+        answers, cluster = await self._fleet.ask(REACH, question)
+        return Broadcast(
+            event_id=event.event_id,
+            event_type=event.event_type,
+            audience=event.audience or str(event.subject),
+            sequence=seq,
+            connections_reached=sum(answer.reached for answer in answers.values()),
+            connections_behind=sum(answer.behind for answer in answers.values()),
+            cluster=_late(cluster, {name for name, answer in answers.items() if not answer.is_known}),
+        )
+
     async def clean_up(self, silent_seconds: float | None = None) -> Removed:
         """End the connections from which nothing was heard for so long, or for ``BRIDGE_STALE_SECONDS``."""
         answers, cluster = await self._fleet.ask(CLEAN_UP, CleanUp(silent_seconds=silent_seconds))
         removed = [connection for answer in answers.values() for connection in answer.removed]
         return Removed(removed=sorted(removed, key=attrgetter("client_id")), cluster=cluster)
+
+
+def _late(cluster: Coverage, late: set[str]) -> Coverage:
+    """Bridges to which an event did not come in time are missing from its answer."""
+    if not late:
+        return cluster
+    answered = [name for name in cluster.answered if name not in late]
+    return cluster.model_copy(update={"answered": answered, "missing": sorted({*cluster.missing, *late})})
 
 
 CONNECTIONS: Final = web.AppKey("CONNECTIONS", ConnectionManager)

@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bridge.web.audit import AUDIT, Act, code_of
 from bridge.web.errors import refuse
 from contracts.errors import ContractError
 
@@ -27,6 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 class Operation(Generic[Q, B]):
     """``act`` is given the request, its query and its body, read and valid; it returns an ``answer``."""
 
+    name: str
     method: str
     path: str
     summary: str
@@ -37,23 +39,49 @@ class Operation(Generic[Q, B]):
     refusals: tuple[int, ...] = ()
     """Statuses it may refuse with, besides those for a malformed query or body."""
 
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes something: then it is audited."""
+        return self.method not in {"GET", "HEAD"}
+
     def route(self, prefix: str) -> web.RouteDef:
         """Its place in the router, under ``prefix``."""
         return web.route(self.method, prefix + self.path, self.handle)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Read, act, answer."""
-        query = read_query(self.query, request.query)
-        body = await self._read_body(request)
+        """Read, act, answer; and keep the record."""
+        audit = request.app[AUDIT]
+        audit.called(self.name)
+        act = self._act_of(request, {}) if self.is_change else None
         try:
-            answer = await self.act(request, query, body)
+            query = read_query(self.query, request.query)
+            body = await self._read_body(request)
+            if act is not None:
+                act = self._act_of(request, {**_given(query), **_given(body)})
+            answer = await self._carry_out(request, query, body)
+        except web.HTTPException as refusal:
+            audit.refused(code_of(refusal), act)
+            raise
+        if act is not None:
+            audit.done(act)
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    async def _carry_out(self, request: web.Request, query: Q, body: B) -> BaseModel:
+        try:
+            return await self.act(request, query, body)
         except ContractError as error:
             raise refuse(422, "invalid_request", error.reason, error.field) from None
-        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    def _act_of(self, request: web.Request, parameters: dict[str, object]) -> Act:
+        target = next(iter(request.match_info.values()), None)
+        return Act(self.name, target, request.remote, None, parameters)
 
     async def _read_body(self, request: web.Request) -> B:
         """No body is as good as an empty object, where nothing is required."""
-        text = await request.read() or b"{}"
+        try:
+            text = await request.read() or b"{}"
+        except web.HTTPRequestEntityTooLarge:
+            raise refuse(413, "too_large", "the body is larger than 1 MiB") from None
         return _valid(self.body, lambda model: model.model_validate_json(text))
 
 
@@ -64,6 +92,11 @@ def read_query(model: type[M], query: MultiMapping[str]) -> M:
         raise refuse(422, "invalid_request", "is given more than once", repeated)
     given: dict[str, Any] = dict(query)
     return _valid(model, lambda model: model.model_validate(given))
+
+
+def _given(model: BaseModel) -> dict[str, object]:
+    """What the record may keep: no payloads."""
+    return model.model_dump(mode="json", exclude={"data", "metadata"}, exclude_none=True)
 
 
 def _valid(model: type[M], read: Callable[[type[M]], M]) -> M:

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from random import random
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -144,6 +144,13 @@ class Shore:
         if session is not None and self._tasks is not None and not session.is_draining:
             session.is_draining = True
             self._tasks.create_task(self._wait_for_room(connection, session))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for, as long as the bridge runs."""
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(work)
 
     async def send_away(self, seconds: float) -> None:
         """Let nobody in any more, and all go, one after the other; who is still here is served as ever.

@@ -68,6 +68,22 @@ class SystemHealthCheck(Payload):
     metrics: dict[str, Json] | None = None
 
 
+class SystemAdminAction(Payload):
+    """An operator changed something, or tried to."""
+
+    component: str | None = None
+    action: str
+    target: str | None = None
+    """Whom or what it concerned: a client, a subscription."""
+    outcome: str
+    """``done``, or the code of the refusal."""
+    instance: str | None = None
+    """The bridge that was asked."""
+    principal: str | None = None
+    """Who asked, as far as that was proven."""
+    parameters: dict[str, Json] | None = None
+
+
 class ConnectionEstablished(Payload):
     """A client connected; the first message on every connection."""
 

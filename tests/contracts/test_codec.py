@@ -357,3 +357,10 @@ def complaint_about(message: StoredMessage) -> str:
     except ContractError as error:
         return f"{error} {error!r} {error.field} {error.reason} {''.join(traceback.format_exception(error))}"
     return ""
+
+
+def test_an_audience_needs_the_bare_subject_which_only_who_may_publish_for_all_can_use() -> None:
+    body = {"audience": "everyone", "data": {}}
+
+    assert decode(stored(body, "custom.note"), EPOCH).event.audience == "everyone"
+    assert fault(stored(body, "custom.note._._")).field == "audience"

@@ -252,3 +252,29 @@ def test_a_time_of_another_zone_is_the_same_moment() -> None:
     moment = datetime(2026, 7, 1, 14, tzinfo=timezone(timedelta(hours=2)))
 
     assert WebSocketEvent.create("crew.created", timestamp=moment).timestamp == moment
+
+
+@pytest.mark.parametrize("audience", ["everyone", "global", "execution_e1", "task_updates", "task.*.c1.>"])
+def test_an_audience_is_everyone_or_a_subscription_and_its_event_is_published_on_the_bare_subject(
+    audience: str,
+) -> None:
+    event = WebSocketEvent.create("custom.note", audience=audience, execution_id="e1")
+
+    assert WebSocketEvent.from_json(event.to_json()) == event
+    assert (event.address, str(event.subject)) == ("custom.note", "custom.note._.e1")
+
+
+def test_without_an_audience_an_event_is_published_on_its_subject() -> None:
+    assert WebSocketEvent.create("custom.note", execution_id="e1").address == "custom.note._.e1"
+    assert WebSocketEvent.create("custom.note", audience=None).audience is None
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [{"audience": "nobody"}, {"audience": ""}, {"audience": "global", "client_id": "c"}],
+)
+def test_an_audience_that_means_nothing_is_refused(envelope: dict[str, Any]) -> None:
+    with pytest.raises(ContractError) as refused:
+        WebSocketEvent.create("custom.note", **envelope)
+
+    assert refused.value.field == "audience"

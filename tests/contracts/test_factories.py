@@ -36,7 +36,7 @@ DATA: dict[str, tuple[Factory, str]] = {
     "system": (create_system_event, "component"),
     "connection": (create_connection_event, "client_id"),
 }
-REQUIRED = {"error": "boom", "progress": 0.5}
+REQUIRED = {"error": "boom", "progress": 0.5, "action": "x", "outcome": "done"}
 """What some types ask for; to the others it is data that they do not know."""
 
 

@@ -22,6 +22,7 @@ class Fact:
     agent: str | None = None
     priority: str = "low"
     addressee: str | None = None
+    audience: str | None = None
     first: int | None = None
 
 
@@ -39,6 +40,17 @@ VIEWS: Final[dict[str, Wants]] = {
         (fact.event_type, fact.crew, fact.execution) == ("task.progress", "c2", "e1")
     ),
 }
+COVERING: Final = {
+    "everyone": set(VIEWS),
+    "global": {"global"},
+    "execution_e1": {"global", "execution_e1"},
+    "crew_c1": {"global", "crew_c1"},
+    "task_updates": {"global", "task_updates"},
+    "task.completed": {"global", "task_updates", "task.completed"},
+    "task.*.c1.*": {"global", "task_updates", "crew_c1", "task.*.c1.>"},
+    "*.progress.c2.e1": {"global", "execution_e1", "*.progress.c2.e1"},
+}
+"""By audience: who hears it, being subscribed to that or more."""
 FILTERS: Final[list[tuple[Json, Wants]]] = [
     ({}, lambda fact: True),
     ({"types": ["task.*"]}, lambda fact: fact.event_type.startswith("task.")),
@@ -68,9 +80,13 @@ class Client:
     def wants(self, fact: Fact) -> bool:
         if fact.addressee is not None:
             return fact.addressee == self.connection.client_id
-        if fact.first is not None:
+        if fact.first is not None or fact.audience == "everyone":
             return True
-        return FILTERS[self.filter][1](fact) and any(VIEWS[name](fact) for name in self.subscriptions)
+        if not FILTERS[self.filter][1](fact):
+            return False
+        if fact.audience is not None:
+            return not self.subscriptions.isdisjoint(COVERING[fact.audience])
+        return any(VIEWS[name](fact) for name in self.subscriptions)
 
     def view_changed(self) -> None:
         """What is not wanted any more must not come any more."""

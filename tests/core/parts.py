@@ -81,7 +81,7 @@ def event(
     **envelope: str,
 ) -> Entry:
     """An event as it comes from the stream, with ``size`` bytes of data."""
-    subject = Subject.build(event_type, crew, execution)
+    subject = event_type if "audience" in envelope else Subject.build(event_type, crew, execution)
     body = json.dumps({**envelope, "data": {"pad": "x" * size}})
     return Entry.of_event(decode(StoredMessage(str(subject), body.encode(), seq, 0), "e0"), seq)
 

@@ -27,7 +27,7 @@ class FakeStream:
             entry
             for entry in self.entries
             if max(request.after, self.first - 1) < entry.seq <= request.upto
-            and any(pattern.matches(entry.subject) for pattern in request.patterns)
+            and (entry.is_for_all or any(p.matches(entry.audience) for p in request.patterns))
         ]
         upto = selected[most - 1].seq if len(selected) >= most else max(request.upto, self.first - 1)
         return Chunk(

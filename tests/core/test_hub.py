@@ -272,3 +272,15 @@ def test_endpoints_are_counted_and_stay_known_when_nobody_is_there() -> None:
     assert bench.hub.endpoints() == {"test": 1}
     bench.hub.close(connection, CloseCode.DISCONNECTED, "")
     assert dict(bench.hub.endpoints()) == {"test": 0}
+
+
+def test_who_watches_is_told_of_every_event_before_anybody_is_given_it() -> None:
+    bench = Bench()
+    _, socket = bench.connect("global")
+    seen: list[tuple[int, int, int]] = []
+    bench.hub.watchers[lambda entry: seen.append((entry.seq, bench.hub.log.head, len(socket.written)))] = None
+
+    bench.publish(event(1), event(3, client_id="nobody"))
+    bench.settle()
+
+    assert seen == [(1, 1, 0), (3, 3, 0)]

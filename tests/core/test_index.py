@@ -80,7 +80,7 @@ def test_views_are_equal_exactly_when_neither_has_a_pattern_the_other_lacks(
 
 @given(st.frozensets(patterns, max_size=6), subjects)
 def test_a_view_selects_what_its_patterns_match(some: frozenset[Pattern], subject: Subject) -> None:
-    entry = event(1)._replace(subject=subject)
+    entry = event(1)._replace(audience=subject)
 
     assert View(some).wants(entry) is any(pattern.matches(subject) for pattern in some)
 

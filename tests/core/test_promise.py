@@ -5,6 +5,7 @@ A machine does to a hub what the world does to it, and asks a slow, obvious mode
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from contracts.filters import EventFilter
 from contracts.messages import Error, Message, Recovery, Subscribed
 from contracts.subscriptions import parse_subscription
 from contracts.types import EventPriority
-from tests.core.model import FILTERS, VIEWS, Client, Fact
+from tests.core.model import COVERING, FILTERS, VIEWS, Client, Fact
 from tests.core.parts import LIMIT, FakeSocket, event
 from tests.core.stream import FakeStream
 
@@ -38,6 +39,7 @@ facts: Final = st.builds(
     agent=st.sampled_from([None, "a1", "a2"]),
     priority=st.sampled_from([str(priority) for priority in EventPriority]),
     addressee=st.sampled_from([None] * 6 + list(CLIENTS[:2])),
+    audience=st.sampled_from([None] * 8 + list(COVERING)),
 )
 names: Final = st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=3, unique=True)
 filters: Final = st.integers(0, len(FILTERS) - 1)
@@ -112,7 +114,9 @@ class Bridge(RuleBasedStateMachine):
             self._publish(fact, 0)
 
     def _publish(self, drawn: Fact, size: int) -> None:
-        fact = Fact(**{**vars(drawn), "seq": self.log.head + drawn.seq})
+        fact = replace(drawn, seq=self.log.head + drawn.seq)
+        if fact.audience is not None:
+            fact = replace(fact, addressee=None)
         self.facts.append(fact)
         for client in self.clients.values():
             if client.wants(fact):
@@ -509,7 +513,7 @@ class Bridge(RuleBasedStateMachine):
 
 
 def _entry(fact: Fact, size: int) -> Entry:
-    optional = {"agent_id": fact.agent, "client_id": fact.addressee}
+    optional = {"agent_id": fact.agent, "client_id": fact.addressee, "audience": fact.audience}
     envelope = {key: value for key, value in optional.items() if value is not None}
     return event(
         fact.seq,

@@ -148,8 +148,8 @@ async def test_a_client_is_disconnected_wherever_it_is_and_nobody_else_is(two: T
     a, b = two
     async with (
         b.connect("global", client_id=new_id) as told,
-        b.connect("global") as other,
-        a.connect("global") as third,
+        b.connect("custom") as other,
+        a.connect("custom") as third,
     ):
         body = {"code": 4500, "reason": "go away"}
         status, answer = await a.send("POST", f"{PREFIX}/disconnect/{new_id}", body)
@@ -183,7 +183,7 @@ async def test_stale_connections_are_ended_everywhere_and_named(two: Two, new_id
     async with (
         raw_client(a, "global", client_id=f"{new_id}-1") as one,
         raw_client(b, "custom", client_id=f"{new_id}-2") as two_,
-        b.connect("global") as lively,
+        b.connect("custom") as lively,
     ):
         removed: dict[str, Any] = {}
 
