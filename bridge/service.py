@@ -25,6 +25,7 @@ from bridge.core.pump import Pump
 from bridge.delay import DELAY_MICROSECONDS, watch_delay
 from bridge.embedded import embedded_server
 from bridge.files import with_files_for
+from bridge.garbage import keep_tidy
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
 from bridge.web.app import create_app
@@ -177,6 +178,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
                 tasks.create_task(bridge.feed_for_ever(nats_url)),
                 tasks.create_task(bridge.read_for_ever(nats_url)),
                 tasks.create_task(watch_delay(bridge.loop_delay)),
+                tasks.create_task(keep_tidy(bridge.hub.counters)),
                 tasks.create_task(_raise_when_failed(bridge)),
             ]
             try:
