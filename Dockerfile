@@ -11,7 +11,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY contracts contracts
 COPY bridge bridge
 RUN pip wheel --no-deps --no-build-isolation -w /wheels . \
-    && pip --python /opt/crew-bridge/bin/python install --no-deps /wheels/*.whl
+    && pip --python /opt/crew-bridge/bin/python install --no-deps /wheels/*.whl \
+    && pip --python /opt/crew-bridge/bin/python check
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 bridge \

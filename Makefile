@@ -82,6 +82,8 @@ SUITABLE = $(shell for python in $(PYTHONS); do \
 python = $(or $(SUITABLE),$(error $(NEED): not found as $(PYTHONS). Install it, or run make with PYTHON=/path/to/it))
 # A lock is complete: pip is not to resolve anything anew (an old pip would, for extras, and fail on the hashes).
 PIP = python -m pip --disable-pip-version-check install -qq --no-deps
+# And so it has to be: what is installed must find all that it asks for.
+COMPLETE = python -m pip --disable-pip-version-check check >$(@D)/check.log || { cat $(@D)/check.log; exit 1; }
 
 # The stamps, not the directories, say that an installation went through to its end.
 .venv: .venv/stamp ;
@@ -90,10 +92,12 @@ PIP = python -m pip --disable-pip-version-check install -qq --no-deps
 	@$(python) -m venv --clear .venv
 	@.venv/bin/$(PIP) --require-hashes -r requirements.lock
 	@.venv/bin/$(PIP) --no-build-isolation -e .
+	@.venv/bin/$(COMPLETE)
 	@touch $@
 
 .venv/bench-stamp: tests/bench/requirements.lock .venv/stamp
 	@.venv/bin/$(PIP) --require-hashes -r tests/bench/requirements.lock
+	@.venv/bin/$(COMPLETE)
 	@touch $@
 
 # Apart from .venv, because CrewAI holds pydantic and Python back: the newest, and the oldest that the tap is for.
@@ -109,4 +113,5 @@ $(CREWAI):
 	@$(python) -m venv --clear $(@D)
 	@$(@D)/bin/$(PIP) --require-hashes -r $<
 	@$(@D)/bin/$(PIP) --no-build-isolation -e .
+	@$(@D)/bin/$(COMPLETE)
 	@touch $@
