@@ -4,15 +4,18 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from email.message import Message
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import nats
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.conftest import Client, StartBridge
+from tests.nats_server import NatsServer
 from tests.tools import needed
 from tests.waiting import soon
 
@@ -92,6 +95,34 @@ async def test_live_events_appear_and_after_a_restart_of_the_bridge_each_is_show
         await _publish(publisher, new_id, "r6")
         await _shows(page, [f"r{number}" for number in range(1, 7)])
         await _save(page)
+
+
+async def test_a_stream_that_is_made_anew_is_told_and_followed(
+    start_bridge: StartBridge, page: Page, tmp_path: Path, new_id: str
+) -> None:
+    server = NatsServer(tmp_path)
+    await asyncio.to_thread(server.start)
+    expected = ['{"result":"r1"}', "the stream was made anew", '{"result":"r2"}', '{"result":"r3"}']
+
+    async def shows(count: int) -> bool:
+        return await _shown(page) == expected[:count]
+
+    async with EventPublisher(server.url) as publisher:
+        async with start_bridge(nats_url=server.url) as bridge:
+            await page.goto(bridge.url)
+            await page.locator("#state.live").wait_for()
+            await _publish(publisher, new_id, "r1")
+            await soon(lambda: shows(1))
+            async with await nats.connect(server.url) as client:
+                await client.jetstream().delete_stream("CREW_EVENTS")
+            await soon(lambda: shows(2), 30)
+            await _publish(publisher, new_id, "r2")
+            await soon(lambda: shows(3))
+
+        async with start_bridge(nats_url=server.url, port=urlsplit(bridge.url).port):
+            await _publish(publisher, new_id, "r3")
+            await soon(lambda: shows(4), 30)
+    await asyncio.to_thread(server.stop)
 
 
 async def test_markup_in_an_event_is_shown_as_text(
