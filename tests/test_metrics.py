@@ -30,7 +30,8 @@ ALL = {
     *("nats_connected", "nats_disconnects", "nats_reconnects", "nats_errors"),
     *("history_requests", "history_failures", "history_bytes"),
     *("history_in_flight", "history_queued"),
-    *("crew_events", "crew_tokens", "crew_duration_seconds"),
+    *("crew_events", "crew_tokens", "crew_duration_seconds", "crew_events_lost"),
+    *("workers", "workers_lost", "worker_published", "worker_waiting"),
 }
 Values = dict[str, float]
 

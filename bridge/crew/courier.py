@@ -12,10 +12,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from bridge.crew.accounts import Accounts
 from bridge.crew.link import FAULTS, Link, Options, connected
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
+from bridge.crew.pulse import Pulse
 from bridge.crew.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Courier:
         options: Options | None,
         spool_directory: Path,
         tick: Callable[[], float | None],
+        pulse: Pulse | None = None,
     ) -> None:
         self._outbox = outbox
         self._target = (url, stream, options)
@@ -56,8 +59,8 @@ class Courier:
         self._failures = 0
         self._down_since = monotonic()
         self._report = LossReport()
-        self._refused = 0
-        self._not_spooled = 0
+        self._pulse = pulse or Pulse()
+        self._accounts = Accounts(outbox, lambda: (self._spool, *self._adopted))
         self._deadline: float | None = None
         self._farewell: Callable[[], None] = _nothing
         self._last_words: Callable[[], None] = _nothing
@@ -68,9 +71,14 @@ class Courier:
         return self._thread.is_alive()
 
     @property
+    def published(self) -> int:
+        """Messages that the stream has acknowledged."""
+        return self._accounts.published
+
+    @property
     def backlog(self) -> int:
         """Messages on disk that wait for the stream."""
-        return sum(spool.waiting for spool in (self._spool, *self._adopted))
+        return self._accounts.on_disk
 
     def start(self) -> None:
         """Begin to connect and to carry."""
@@ -155,6 +163,8 @@ class Courier:
             seconds = REPORT_SECONDS if seconds is None else min(seconds, REPORT_SECONDS)
         elif self._outbox or self._backlog() or self._unreported():
             seconds = 0
+        else:
+            seconds = self._pulse.wait if seconds is None else min(seconds, self._pulse.wait)
         await self._woken(seconds)
         if not self._outbox.fences and self._deadline is None:
             await self._woken(_LINGER)
@@ -175,6 +185,8 @@ class Courier:
         messages, fences = self._outbox.take(_BATCH)
         if self._unreported():
             messages.append(self._report.message(self.losses()))
+        if self._link is not None and not self._pulse.wait:
+            messages.append(self._pulse.message(self._accounts.totals()))
         safe = not messages or await self._settle(messages)
         self._outbox.open(fences, safe=safe)
         if not safe:
@@ -193,7 +205,7 @@ class Courier:
         if self._deadline is None or monotonic() < self._deadline:
             self._outbox.put_back(messages)
         else:
-            self._not_spooled += len(messages)
+            self._accounts.not_spooled += len(messages)
 
     async def _send(self, messages: list[Message], link: Link) -> bool:
         try:
@@ -202,7 +214,8 @@ class Courier:
             log.debug("not sent: %s", error)
             self._lose(link)
             return False
-        self._refused += len(refused)
+        self._accounts.refused += len(refused)
+        self._accounts.published += len(messages) - len(refused)
         return True
 
     async def _empty(self, spool: Spool, link: Link) -> None:
@@ -220,6 +233,8 @@ class Courier:
             return False
         farewell, self._farewell = self._farewell, _nothing
         farewell()
+        if self._pulse.was_heard:
+            self._outbox.put(self._pulse.message(self._accounts.totals(), ending=True))
         late = monotonic() > self._deadline
         carried = self._link is None or not self._backlog()
         return not self._outbox and (late or (carried and not self._unreported()))
@@ -229,12 +244,7 @@ class Courier:
 
     def losses(self) -> dict[str, int]:
         """Messages that will never arrive, so far, by the reason."""
-        broken = sum(spool.lost for spool in (self._spool, *self._adopted))
-        return {
-            "shed": self._outbox.shed,
-            "not_spooled": self._not_spooled + broken,
-            "refused": self._refused,
-        }
+        return self._accounts.losses()
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:

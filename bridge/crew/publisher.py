@@ -31,6 +31,10 @@ class EventPublisher:
         self._connecting = asyncio.Lock()
         self._lifetime = AsyncExitStack()
         self._link: Link | None = None
+        self.published = 0
+        """Events that the stream has taken."""
+        self.retries = 0
+        """Times that an event had to be sent again."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,8 +53,10 @@ class EventPublisher:
         message = Message.of(event)
         pause = _FIRST_PAUSE
         while not await self._attempt(message):
+            self.retries += 1
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+        self.published += 1
 
     async def _attempt(self, message: Message) -> bool:
         try:

@@ -91,8 +91,9 @@ class Tap:
         return self._courier.flush(seconds)
 
     def statistics(self) -> dict[str, int]:
-        """What waits, in memory and on disk, and what was lost since the start."""
+        """What was published and lost since the start, and what waits, in memory and on disk."""
         return {
+            "published": self._courier.published,
             "waiting": len(self._outbox),
             "waiting_bytes": self._outbox.bytes_waiting,
             "on_disk": self._courier.backlog,

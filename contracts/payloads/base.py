@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Json = Any
 """Any JSON value; its shape is the publisher's."""
 Milliseconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0)]
+"""So many a second."""
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from contracts.payloads.base import Count, Failure, Json, Milliseconds, Payload
+from contracts.payloads.base import Count, Failure, Json, Milliseconds, Payload, Rate, Seconds
 
 
 class MemoryStored(Payload):
@@ -58,6 +58,8 @@ class SystemError(Payload):  # noqa: A001 - named after its type, system.error
 
     error: str
     component: str | None = None
+    lost: Count | None = None
+    """Events that will never arrive."""
 
 
 class SystemHealthCheck(Payload):
@@ -66,6 +68,42 @@ class SystemHealthCheck(Payload):
     status: Literal["ok", "degraded", "down"]
     component: str | None = None
     metrics: dict[str, Json] | None = None
+    instance: str | None = None
+    """Which bridge or worker."""
+    version: str | None = None
+    uptime_seconds: Seconds | None = None
+
+    active_connections: Count | None = None
+    live_connections: Count | None = None
+    """Those at the head of the log; the others read on at their own pace."""
+    events_in: Count | None = None
+    """Since the start, as all that has no unit of time in its name."""
+    events_delivered: Count | None = None
+    messages_sent: Count | None = None
+    bytes_sent: Count | None = None
+    events_in_per_second: Rate | None = None
+    """Since the check before, as all that follows."""
+    events_delivered_per_second: Rate | None = None
+    cpu_share: Rate | None = None
+    """Of one core."""
+    event_age_p99_ms: Milliseconds | None = None
+    """From the stream to the last browser of a group; absent where nothing was delivered."""
+    loop_delay_p99_ms: Milliseconds | None = None
+
+    feed_lag: Count | None = None
+    """Messages that the stream holds beyond what the bridge has read."""
+    feed_lag_seconds: Seconds | None = None
+    log_events: Count | None = None
+    log_bytes: Count | None = None
+
+    published: Count | None = None
+    """Messages that a worker has put into the stream, since its start."""
+    lost: Count | None = None
+    """Messages of a worker that will never arrive."""
+    waiting: Count | None = None
+    """Messages in a worker's memory."""
+    on_disk: Count | None = None
+    """Messages in a worker's spool."""
 
 
 class SystemAdminAction(Payload):

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.expressions import metric, per_minute, quantile
+from grafana.expressions import WINDOW, metric, per_minute, quantile
 from grafana.panels import Row, board, lines, number
 
 
@@ -125,8 +125,28 @@ _MODELS: Final[Row] = (
         ),
     ),
 )
+_WORKERS: Final[Row] = (
+    "Workers",
+    (
+        lines(
+            "Workers",
+            (f"max({metric('workers')})", "there"),
+            (f"60 * max(rate({metric('workers_lost_total')}{WINDOW}))", "lost a minute"),
+            unit="short",
+            says="Processes with the tap, heard in the last 90 seconds. Lost: silent without a goodbye.",
+        ),
+        lines(
+            "Messages of workers",
+            (f"60 * max(rate({metric('worker_published_total')}{WINDOW}))", "published a minute"),
+            (f"60 * max(rate({metric('crew_events_lost_total')}{WINDOW}))", "lost a minute"),
+            (f"max({metric('worker_waiting')})", "waiting"),
+            unit="short",
+            says="As workers say every half minute. Waiting: in memory or on disk, until NATS takes them.",
+        ),
+    ),
+)
 
 
 def crews() -> Dashboard:
     """For who runs the crews."""
-    return board("crews", "crews", "What crews do, as far as they report it.", _NOW, _WORK, _MODELS)
+    return board("crews", "crews", "What crews do, as far as they report it.", _NOW, _WORK, _MODELS, _WORKERS)
