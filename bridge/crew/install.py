@@ -44,6 +44,8 @@ def install(
     with an event's type and data and returns the data to publish. ``wrap=False`` registers a listener
     instead of wrapping the event bus: CrewAI then calls it on a pool of threads, in no certain order.
     ``end_wait_seconds`` bounds how long the end of an execution waits for its events to be safe.
+    ``nats_options`` are further arguments of ``nats.connect``: credentials, TLS. Workers whose events go to
+    different servers need a ``spool_directory`` each: what one leaves behind, the next to start publishes.
     """
     _refuse_nonsense(content, max_queue_bytes=max_queue_bytes, max_event_bytes=max_event_bytes)
     delivery = Delivery(
@@ -55,10 +57,7 @@ def install(
         end_wait_seconds,
         exit_wait_seconds,
     )
-    with _installing:
-        if not _installed or _installed[0].closed:
-            _installed[:] = [_tap(delivery, Policy(content, redact, max_event_bytes, source), wrap=wrap)]
-        return _installed[0]
+    return _the_tap(delivery, Policy(content, redact, max_event_bytes, source), wrap=wrap)
 
 
 def _refuse_nonsense(content: str, **sizes: int) -> None:
@@ -67,6 +66,14 @@ def _refuse_nonsense(content: str, **sizes: int) -> None:
         raise ValueError(f"content must be one of {', '.join(TEXT_CHARS)}")
     if too_small := [name for name, size in sizes.items() if size < MIN_BYTES]:
         raise ValueError(f"{too_small[0]} must be at least {MIN_BYTES}")
+
+
+def _the_tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:
+    """The one that there is, or a new one where there is none or it is closed."""
+    with _installing:
+        if not _installed or _installed[0].closed:
+            _installed[:] = [_tap(delivery, policy, wrap=wrap)]
+        return _installed[0]
 
 
 def _tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:

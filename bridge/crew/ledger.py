@@ -28,6 +28,8 @@ _ENDS: Final = {
     "lite_agent_execution_error": "agent",
 }
 _MAX_CREWS: Final = 10_000
+_MAX_EXECUTIONS: Final = 10_000
+"""Beyond this the oldest is forgotten: a run that is cancelled has no end."""
 
 
 @dataclass(slots=True)
@@ -138,6 +140,8 @@ class Ledger:
         if context.execution is None:
             return context
         execution = self._executions.setdefault(context.execution, Execution())
+        if len(self._executions) > _MAX_EXECUTIONS:
+            del self._executions[next(iter(self._executions))]
         if kind := _STARTS.get(event.type):
             return self._started(execution, (kind, id(source)), source, event, context)
         if kind := _ENDS.get(event.type):

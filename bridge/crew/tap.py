@@ -53,6 +53,7 @@ class Tap:
         self._policy = policy
         self._starting = threading.Lock()
         self._stale = False
+        self._is_closed = False
         self._detach: Callable[[], None] = _nothing
         self._build(ledger, frozenset())
         self._sigterm = Sigterm(self._terminated)
@@ -63,7 +64,7 @@ class Tap:
     @property
     def closed(self) -> bool:
         """Whether it records no more."""
-        return not self._stale and not self._courier.alive
+        return self._is_closed or not (self._stale or self._courier.alive)
 
     def attach(self, detach: Callable[[], None]) -> None:
         """Say how to undo whatever brings events here, for when the tap is closed."""
@@ -103,6 +104,7 @@ class Tap:
 
     def close(self) -> None:
         """Stop recording, deliver what there is or keep it on disk, and let go of the process."""
+        self._is_closed = True
         self._detach()
         self._sigterm.remove()
         atexit.unregister(self._end)

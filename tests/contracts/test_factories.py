@@ -48,7 +48,7 @@ def types_of(families: dict[str, Any]) -> list[EventType]:
 def test_what_an_event_is_about_is_in_its_envelope(event_type: EventType) -> None:
     factory, field = ENVELOPE[event_type.family]
 
-    event = factory("x1", event_type.split(".")[1], **REQUIRED)
+    event = factory(**{field: "x1"}, status=event_type.split(".")[1], **REQUIRED)
 
     assert event.event_type == event_type
     assert getattr(event, field) == "x1"
@@ -58,7 +58,7 @@ def test_what_an_event_is_about_is_in_its_envelope(event_type: EventType) -> Non
 def test_what_surrounds_the_work_is_named_in_the_data(event_type: EventType) -> None:
     factory, field = DATA[event_type.family]
 
-    event = factory("x1", event_type.split(".")[1], **REQUIRED)
+    event = factory(**{field: "x1"}, status=event_type.split(".")[1], **REQUIRED)
 
     assert event.event_type == event_type
     assert event.data.model_dump()[field] == "x1"

@@ -65,6 +65,7 @@ async def test_a_tap_is_a_good_guest(told: dict[str, object], stream_url: str, s
         "own_handler": True,
         "flushed": True,
         "closed": True,
+        "closed_in_a_child": True,
         "handler": True,
         "restored": True,
     }

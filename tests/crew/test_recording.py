@@ -410,6 +410,16 @@ def test_runs_that_are_open_can_be_failed_and_take_nothing_more() -> None:
     assert failed["crew_id"] == "crew-1"
 
 
+def test_of_runs_that_never_end_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.crew.ledger._MAX_EXECUTIONS", 3)
+    bench = Bench()
+    for number in range(10):
+        bench.execution = f"e{number}"
+        bench.record(event("crew_kickoff_started"), source=Crew())
+
+    assert [execution for execution, _ in bench.recorder.ledger.open_runs()] == ["e7", "e8", "e9"]
+
+
 def test_delegation_is_seen_whatever_the_model_made_of_the_arguments() -> None:
     bench = Bench()
     bench.record(

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +25,14 @@ def on_sigterm(_number: int, _frame: FrameType | None) -> None:
     """A handler of the application's own."""
 
 
+def in_a_child(look: Callable[[], bool]) -> bool:
+    """What a forked child sees."""
+    child = os.fork()
+    if not child:
+        os._exit(look())
+    return bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
 def main() -> dict[str, Any]:
     answers: dict[str, Any] = {}
     signal.signal(signal.SIGTERM, on_sigterm)
@@ -41,6 +50,7 @@ def main() -> dict[str, Any]:
     tap.close()
     answers["closed"] = tap.closed and "emit" not in vars(bus) and "aemit" not in vars(bus)
     bus.emit(None, BaseEvent(type="unheard"))
+    answers["closed_in_a_child"] = in_a_child(lambda: tap.closed)
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     again = install(os.environ["NATS_URL"], **SETTINGS)
