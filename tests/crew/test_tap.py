@@ -15,8 +15,8 @@ from bridge.crew.ledger import Ledger
 from bridge.crew.message import STREAM
 from bridge.crew.tap import Delivery, Tap
 from contracts import create_queue_event
+from tests.crew.bench import Crew, event
 from tests.crew.stored import everything
-from tests.crew.test_recording import Crew, event
 
 STARTS = frozenset({"crew_kickoff_started"})
 
