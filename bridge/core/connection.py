@@ -85,7 +85,9 @@ class Connection:
 
     def give(self, data: bytes, events: int) -> None:
         """Send ``events`` events, now."""
-        self.write(data, events)
+        self.socket.write(data)
+        self.bytes_sent += len(data)
+        self.messages_sent += events
         self.events_sent += events
 
     def resume_point(self, head: int) -> int:
@@ -100,4 +102,6 @@ def encode(entries: list[Entry], *, batch: bool) -> bytes:
     """Entries as frames, one each, or as one frame with a JSON array."""
     if batch:
         return array_frame(entry.payload for entry in entries)
+    if len(entries) == 1:
+        return entries[0].frame
     return b"".join([entry.frame for entry in entries])

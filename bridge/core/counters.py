@@ -66,8 +66,10 @@ class Counters:
         self.writes += times
         self.bytes_out += size * times
         self.messages_out += len(entries) * times
-        for family, count in Counter(entry.subject.family for entry in entries if not entry.is_gap).items():
-            self.delivered[family] += count * times
+        delivered = self.delivered
+        for entry in entries:
+            if not entry.is_gap:
+                delivered[entry.subject.family] += times
 
     def flush(self, entries: Sequence[Entry], now: int) -> None:
         """``entries`` have reached every socket of a group at ``now``, in nanoseconds since 1970.

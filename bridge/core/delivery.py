@@ -66,7 +66,9 @@ class Delivery:
         groups = self._router.take_dirty()
         readers, self._readers = self._readers, {}
         for group in groups:
-            yield from self._flush_group(group)
+            for part in _parts(group.take()):
+                yield from self._flush_part(group, part)
+            group.landed()
         for connection, chunk in readers.items():
             if connection.is_open and connection.group is None:
                 self._read(connection, chunk)
@@ -129,30 +131,28 @@ class Delivery:
         if entries:
             self._write(connection, entries)
             connection.cursor.position = entries[-1].seq
-            self._check(connection)
+            if self._is_full(connection):
+                self._fall_behind(connection)
 
-    def _flush_group(self, group: Group[Connection]) -> Iterator[None]:
-        for part in _parts(group.take()):
-            yield from self._flush_part(group, part, encode(part, batch=group.view.batch))
-        group.landed()
-
-    def _flush_part(self, group: Group[Connection], part: list[Entry], data: bytes) -> Iterator[None]:
+    def _flush_part(self, group: Group[Connection], part: list[Entry]) -> Iterator[None]:
+        data, count = encode(part, batch=group.view.batch), len(part)
         first, last = part[0].seq, part[-1].seq
         times = 0
         for connection in group.members:
-            position = connection.cursor.position
-            if connection.group is not group or position >= last:
+            cursor = connection.cursor
+            if connection.group is not group or cursor.position >= last:
                 continue
-            if position < first:
-                connection.give(data, len(part))
-                connection.cursor.position = last
+            if cursor.position < first:
+                connection.give(data, count)
+                cursor.position = last
                 times += 1
-                self._check(connection)
+                if connection.socket.buffered() > self._buffer_limit:
+                    self._fall_behind(connection)
             else:
-                self.give(connection, [entry for entry in part if entry.seq > position])
+                self.give(connection, [entry for entry in part if entry.seq > cursor.position])
             yield
-        self._counters.delivery(part, len(data), times)
         if times:
+            self._counters.delivery(part, len(data), times)
             self._counters.flush(part, self._now())
 
     def _read(self, connection: Connection, chunk: Chunk | None) -> None:
@@ -194,26 +194,24 @@ class Delivery:
             connection.give(data, len(part))
             self._counters.delivery(part, len(data))
 
-    def _check(self, connection: Connection) -> None:
+    def _fall_behind(self, connection: Connection) -> None:
         """A live connection whose socket is full leaves the head."""
-        if self._is_full(connection):
-            self._router.leave(connection)
-            self._counters.fell_behind += 1
-            self._full(connection)
+        self._router.leave(connection)
+        self._counters.fell_behind += 1
+        self._full(connection)
 
     def _is_full(self, connection: Connection) -> bool:
         return connection.socket.buffered() > self._buffer_limit
 
 
-def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+def _parts(entries: list[Entry]) -> list[list[Entry]]:
     """Cut into lists of at most `MAX_BATCH` bytes, but at least one entry each."""
-    part: list[Entry] = []
-    size = 0
+    parts: list[list[Entry]] = []
+    size = MAX_BATCH
     for entry in entries:
-        if part and size + len(entry.frame) > MAX_BATCH:
-            yield part
-            part, size = [], 0
-        part.append(entry)
         size += len(entry.frame)
-    if part:
-        yield part
+        if size > MAX_BATCH:
+            parts.append([])
+            size = len(entry.frame)
+        parts[-1].append(entry)
+    return parts

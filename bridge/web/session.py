@@ -3,6 +3,7 @@
 import asyncio
 import socket as sockets
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -52,6 +53,9 @@ class Session:
         self.peer = peer
         self._writer = writer
         self._transport = transport
+        self._is_closing, self._send = transport.is_closing, transport.write
+        self.buffered: Callable[[], int] = transport.get_write_buffer_size
+        """Bytes that the kernel has not taken; the transport's own method: it is asked after each write."""
         self._task = asyncio.current_task()
         self._ending: tuple[int, str] | None = None
         self._is_over = False
@@ -60,12 +64,8 @@ class Session:
 
     def write(self, data: bytes) -> None:
         """Whole frames, at once: nothing can come between."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def buffered(self) -> int:
-        """Bytes that the kernel has not taken."""
-        return self._transport.get_write_buffer_size()
+        if not self._is_closing():
+            self._send(data)
 
     def close(self, code: int, reason: str) -> None:
         """Wake the task that listens, to say goodbye."""
