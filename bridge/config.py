@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 2.0
     """How often NATS says that the feed is alive; silence for twice as long restarts it."""
 
+    health_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """How often the bridge tells on the stream how it is, for ``/ws/metrics``; 0: never."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

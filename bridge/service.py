@@ -26,6 +26,7 @@ from bridge.delay import DELAY_MICROSECONDS, watch_delay
 from bridge.embedded import embedded_server
 from bridge.files import with_files_for
 from bridge.garbage import keep_tidy
+from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
 from bridge.web.app import create_app
@@ -96,7 +97,10 @@ class Bridge:
         self.publisher = Publisher(settings.stream_name)
         connections = ConnectionManager(Fleet(desk, self.cluster), self.publisher)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
-        sources = Sources(self.hub, self.feed, self.nats, self.archive, self.census, self.loop_delay)
+        sources = Sources(
+            self.hub, self.feed, self.nats, self.archive, self.publisher, self.census, self.loop_delay
+        )
+        self.health = Health(instance, sources, lambda: self.shore.is_ready)
         self.app = create_app(self.shore, connections, audit, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
@@ -113,6 +117,10 @@ class Bridge:
             self.nats_history,
             lambda client: self.archive.run(History(client, name, max_bytes=size).read),
         )
+
+    async def tell_for_ever(self) -> None:
+        """Say on the stream how this bridge is."""
+        await tell_for_ever(self.health, self.publisher.publish, self._settings.health_seconds)
 
     async def send_away(self) -> None:
         """Let nobody in any more, and everybody go."""
@@ -178,6 +186,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
                 tasks.create_task(bridge.feed_for_ever(nats_url)),
                 tasks.create_task(bridge.read_for_ever(nats_url)),
                 tasks.create_task(watch_delay(bridge.loop_delay)),
+                tasks.create_task(bridge.tell_for_ever()),
                 tasks.create_task(keep_tidy(bridge.hub.counters)),
                 tasks.create_task(_raise_when_failed(bridge)),
             ]

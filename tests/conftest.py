@@ -45,7 +45,7 @@ def start_bridge(nats_url: str) -> StartBridge:
 
     @asynccontextmanager
     async def start(**settings: Any) -> AsyncIterator[Client]:
-        given: dict[str, Any] = {"nats_url": nats_url, "port": 0} | settings
+        given: dict[str, Any] = {"nats_url": nats_url, "port": 0, "health_seconds": 0} | settings
         chosen = Settings(**given)
         async with running(chosen) as bridge:
             yield await Client.of(bridge)

@@ -27,7 +27,7 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **{
             f"BRIDGE_{name.upper()}": str(value)
-            for name, value in ({"embedded_port": 0} | dict(settings)).items()
+            for name, value in ({"embedded_port": 0, "health_seconds": 0} | dict(settings)).items()
         },
     }
 

@@ -39,4 +39,4 @@ class Pulse:
         self._next = monotonic() + self._seconds
         self._was_heard = not ending
         data = {"status": "down" if ending else "ok", "instance": self._instance, **totals}
-        return Message.of(create_system_event(COMPONENT, "health_check", data=data))
+        return Message.of(create_system_event(COMPONENT, "health_check", source=COMPONENT, data=data))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge.archive import Archive
 from bridge.broker.connection import ConnectionEvents
 from bridge.broker.feed import Feed
+from bridge.broker.publisher import Publisher
 from bridge.census import Census
 from bridge.core.histogram import Histogram
 from bridge.core.hub import Hub
@@ -18,6 +19,7 @@ class Sources:
     feed: Feed
     nats: ConnectionEvents
     archive: Archive
+    publisher: Publisher
     census: Census
     loop_delay: Histogram
     """Microseconds."""

@@ -22,6 +22,9 @@ def stream(sources: Sources) -> Iterator[Metric]:
     yield gauge("nats_connected", "1 if there is a connection to NATS", nats.is_connected)
     yield counter("nats_disconnects", "Connections to NATS lost", nats.disconnects)
     yield counter("nats_errors", "Errors that the NATS client told of", nats.errors)
+    publisher = sources.publisher
+    yield counter("published", "Events that the bridge itself has put into the stream", publisher.published)
+    yield counter("publish_failures", "Events of its own that the stream did not take", publisher.failures)
     yield counter("nats_reconnects", "Connections to NATS regained", nats.reconnects)
 
 

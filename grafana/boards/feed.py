@@ -87,7 +87,13 @@ _RING: Final[Row] = (
             unit="s",
             says="Who was away for less is served from memory. Too short? Raise BRIDGE_RING_BYTES.",
         ),
-        lines("Events", (metric("log_events"), "{{instance}}"), unit="short", says="Events in memory."),
+        lines(
+            "Published by bridges",
+            (rate("published_total"), "stored {{instance}}"),
+            (rate("publish_failures_total"), "failed {{instance}}"),
+            unit="eps",
+            says="Health checks, broadcasts and audit events. Only failures: the stream takes nothing.",
+        ),
         lines(
             "Garbage collections",
             (
