@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, time_ns
 
 from bridge.archive import Archive
@@ -36,6 +37,8 @@ from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
+from bridge.web.tap import VERB as TAP
+from bridge.web.tap import Taps, overhear
 from bridge.web.websocket import ENDPOINTS
 from contracts.catalog import families, open_family
 from contracts.events import WebSocketEvent
@@ -92,16 +95,22 @@ class Bridge:
         instance = settings.instance or default_instance()
         desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
         self.cluster = Cluster(
-            self.nats, instance, settings.stream_name, answerers(desk), seconds=settings.gather_seconds
+            self.nats,
+            instance,
+            settings.stream_name,
+            answerers(desk),
+            {TAP: partial(overhear, desk)},
+            seconds=settings.gather_seconds,
         )
         self.publisher = Publisher(settings.stream_name)
-        connections = ConnectionManager(Fleet(desk, self.cluster), self.publisher)
+        fleet = Fleet(desk, self.cluster)
+        connections, taps = ConnectionManager(fleet, self.publisher), Taps(desk, fleet)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
         sources = Sources(
             self.hub, self.feed, self.nats, self.archive, self.publisher, self.census, self.loop_delay
         )
         self.health = Health(instance, sources, lambda: self.shore.is_ready)
-        self.app = create_app(self.shore, connections, audit, registry_of(sources), settings.prefix)
+        self.app = create_app(self.shore, connections, taps, audit, registry_of(sources), settings.prefix)
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""

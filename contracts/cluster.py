@@ -86,6 +86,13 @@ class Reached(Body):
     """False: the event did not come to this bridge in time."""
 
 
+class Tapping(Body):
+    """The wish to follow what a client is sent, and with ``explain``, what it is not."""
+
+    client_id: str
+    explain: bool = False
+
+
 class Reply(NamedTuple):
     """One bridge's answer, as it came."""
 

@@ -5,7 +5,7 @@ bridge's own makes all of them answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from time import monotonic
@@ -21,17 +21,17 @@ from nats.micro.request import Request
 from nats.micro.service import ServiceConfig
 
 from bridge.broker.connection import ConnectionEvents, end_if_cancelled
-from bridge.broker.parts import Assembly, cut
+from bridge.broker.parts import cut
 from bridge.broker.peers import HELLO_SECONDS, Hello, Peers
-from contracts.cluster import Replies, Reply
+from bridge.broker.relay import Relay, Source, Take
+from bridge.broker.round import ID, INSTANCE, Round
+from contracts.cluster import Replies
 
 log = structlog.get_logger(__name__)
 
 SERVICE: Final = "crew-bridge"
 _PREFIX: Final = "_CREW_BRIDGE"
 """No family begins with an underscore, so no stream of events takes these subjects."""
-_ID: Final = "Bridge-Id"
-_INSTANCE: Final = "Bridge-Instance"
 _ACQUAINTANCE_SECONDS: Final = 0.25
 """How long the others may take to say hello to a newcomer."""
 _GOODBYE_SECONDS: Final = 1.0
@@ -44,7 +44,8 @@ Answerer = Callable[[bytes], Awaitable[bytes]]
 class Cluster:
     """One bridge among the others that serve the same stream.
 
-    ``answerers``: by the verbs that others may ask. ``seconds``: how long an answer may take.
+    ``answerers``: by the verbs that others may ask; ``sources``: by what they may follow. ``seconds``: how
+    long an answer may take.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Cluster:
         events: ConnectionEvents,
         instance: str,
         stream: str,
-        answerers: dict[str, Answerer],
+        answerers: Mapping[str, Answerer],
+        sources: Mapping[str, Source],
         *,
         seconds: float,
     ) -> None:
@@ -60,6 +62,7 @@ class Cluster:
         self._prefix = f"{_PREFIX}.{stream}"
         self._stream = stream
         self._answerers = answerers
+        self._relay = Relay(self._prefix, instance, sources)
         self._seconds = seconds
         self._id = uuid4().hex
         self._peers = Peers(self._id, monotonic)
@@ -82,14 +85,14 @@ class Cluster:
             self._tasks = tasks
             try:
                 while True:
-                    await self._take_part(client)
+                    await self._take_part(client, tasks)
             finally:
                 self._tasks = None
 
-    async def _take_part(self, client: Client) -> None:
+    async def _take_part(self, client: Client, tasks: asyncio.TaskGroup) -> None:
         """Until NATS fails us, which a reconnect alone does not."""
         try:
-            async with self._serving(client):
+            async with self._serving(client), self._relay.serving(client, tasks):
                 self._client = client
                 self._meet()
                 while True:
@@ -107,7 +110,7 @@ class Cluster:
         client, expected = self._client, self._peers.known()
         if client is None or not client.is_connected:
             return Replies((), tuple(sorted(expected.values())), reachable=False)
-        round_ = _Round(expected)
+        round_ = Round(expected)
         asyncio.get_running_loop().call_at(self._acquainted, round_.expect_no_others)
         try:
             async with asyncio.timeout(self._seconds):
@@ -119,12 +122,24 @@ class Cluster:
             return Replies((), tuple(sorted(expected.values())), reachable=False)
         return Replies(tuple(round_.replies), round_.missing, reachable=True)
 
-    async def _ask(self, client: Client, verb: str, question: bytes, round_: "_Round") -> None:
+    @asynccontextmanager
+    async def follow(self, instance: str, verb: str, question: bytes, take: Take) -> AsyncIterator[None]:
+        """Have ``take`` called with what another bridge tells, as long as this lasts.
+
+        With None when there is no more, or that bridge is silent. Raises `OSError` where there is no NATS.
+        """
+        client = self._client
+        if client is None or not client.is_connected:
+            raise OSError("there is no NATS")
+        async with self._relay.following(client, instance, verb, question, take):
+            yield
+
+    async def _ask(self, client: Client, verb: str, question: bytes, round_: Round) -> None:
         inbox = client.new_inbox()
         subscription = await client.subscribe(inbox, cb=round_.take)
         try:
             subject = f"{self._prefix}.{verb}"
-            await client.publish(subject, question, reply=inbox, headers={_ID: self._id})
+            await client.publish(subject, question, reply=inbox, headers={ID: self._id})
             await round_.complete.wait()
         finally:
             if not client.is_closed:
@@ -159,7 +174,7 @@ class Cluster:
         """A handler that returns at once: nats-py calls it for one request after the other."""
 
         async def handle(request: Request) -> None:
-            if (request.headers or {}).get(_ID) != self._id and self._tasks is not None:
+            if (request.headers or {}).get(ID) != self._id and self._tasks is not None:
                 self._tasks.create_task(self._answer(request, answerer))
 
         return handle
@@ -168,7 +183,7 @@ class Cluster:
         try:
             async with asyncio.timeout(self._seconds):
                 body = await answerer(request.data)
-                headers = {_ID: self._id, _INSTANCE: self.instance}
+                headers = {ID: self._id, INSTANCE: self.instance}
                 for part, numbers in cut(body):
                     await request.respond(part, headers | numbers)
         except Exception:
@@ -193,39 +208,3 @@ class Cluster:
     async def _publish_hello(self, client: Client, state: Literal["asking", "here", "leaving"]) -> None:
         hello = Hello(id=self._id, instance=self.instance, state=state)
         await client.publish(f"{self._prefix}.hello", hello.model_dump_json().encode())
-
-
-class _Round:
-    """One question's answers, as they come in: from those that are expected, and others for a while."""
-
-    def __init__(self, expected: dict[str, str]) -> None:
-        self._awaited = dict(expected)
-        self._is_open = True
-        self._assemblies: dict[str, Assembly] = {}
-        self.replies: list[Reply] = []
-        self.complete = asyncio.Event()
-
-    def expect_no_others(self) -> None:
-        """Whoever there is, is known by now."""
-        self._is_open = False
-        self._look()
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        return tuple(sorted(self._awaited.values()))
-
-    async def take(self, message: Msg) -> None:
-        """nats-py calls this for every message of the inbox."""
-        headers = message.headers or {}
-        id_, instance = headers.get(_ID), headers.get(_INSTANCE)
-        if id_ is None or instance is None:
-            return
-        body = self._assemblies.setdefault(id_, Assembly()).add(message.data, headers)
-        if body is not None:
-            self.replies.append(Reply(instance, body))
-            self._awaited.pop(id_, None)
-            self._look()
-
-    def _look(self) -> None:
-        if not self._awaited and not self._is_open:
-            self.complete.set()

@@ -1,6 +1,6 @@
 """WebSocket frames of a server (RFC 6455): unmasked, so the same bytes serve every socket."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final
 
@@ -36,3 +36,16 @@ def payload_of(data: bytes) -> bytes:
 def array_frame(payloads: Iterable[bytes]) -> bytes:
     """JSON texts as one frame that holds a JSON array of them."""
     return frame(b"[" + b",".join(payloads) + b"]")
+
+
+def split(data: bytes) -> Iterator[tuple[Opcode, bytes]]:
+    """What whole frames, one after the other, carry."""
+    start = 0
+    while start < len(data):
+        body, length = start + 2, data[start + 1]
+        if length == _LEN16:
+            body, length = start + 4, int.from_bytes(data[start + 2 : start + 4])
+        elif length > _LEN16:
+            body, length = start + 10, int.from_bytes(data[start + 2 : start + 10])
+        yield Opcode(data[start] & 0x0F), data[body : body + length]
+        start = body + length

@@ -7,7 +7,7 @@ from functools import cached_property
 from bridge.core.entry import Entry
 from bridge.core.index import Shape, project, shape_of
 from contracts.filters import EventFilter
-from contracts.subjects import ANY, Pattern
+from contracts.subjects import ANY, Pattern, Subject
 
 _CREW, _EXECUTION = 2, 3
 
@@ -53,10 +53,11 @@ class View:
 
     def wants(self, entry: Entry) -> bool:
         """Whether an event that is addressed to nobody belongs in this view."""
-        return self._selects(entry) and (self.is_unfiltered or self.filter.matches(entry))
+        return self.selects(entry.audience) and (self.is_unfiltered or self.filter.matches(entry))
 
-    def _selects(self, entry: Entry) -> bool:
-        return any(project(entry.audience, shape) in self.patterns for shape in self._shapes)
+    def selects(self, audience: Subject | Pattern) -> bool:
+        """Whether one of its patterns matches a subject, or covers a pattern."""
+        return any(project(audience, shape) in self.patterns for shape in self._shapes)
 
 
 def _without_covered(patterns: Iterable[Pattern]) -> frozenset[Pattern]:

@@ -97,7 +97,7 @@ async def _explain(request: web.Request, _: Nothing, __: Nothing) -> Explained:
     try:
         return await request.app[CONNECTIONS].explain(request.match_info["client_id"])
     except UnknownClientError as error:
-        raise _unknown(error) from None
+        raise error.refusal from None
 
 
 async def _disconnect(request: web.Request, _: Nothing, dismissal: Dismissal) -> Disconnected:
@@ -105,7 +105,7 @@ async def _disconnect(request: web.Request, _: Nothing, dismissal: Dismissal) ->
     try:
         return await request.app[CONNECTIONS].disconnect(client_id, dismissal.code, dismissal.reason)
     except UnknownClientError as error:
-        raise _unknown(error) from None
+        raise error.refusal from None
 
 
 async def _clean_up(request: web.Request, silence: Silence, _: Nothing) -> Removed:
@@ -114,13 +114,6 @@ async def _clean_up(request: web.Request, silence: Silence, _: Nothing) -> Remov
         reason = f"must be more than a heartbeat's {heartbeat:g} s"
         raise refuse(422, "invalid_request", reason, "silent_seconds")
     return await request.app[CONNECTIONS].clean_up(silence.silent_seconds)
-
-
-def _unknown(error: UnknownClientError) -> web.HTTPException:
-    reason = "no connection of this client" + (
-        "" if error.cluster.is_complete else " on the bridges that answered"
-    )
-    return refuse(404, "unknown_client", reason, cluster=error.cluster)
 
 
 OPERATIONS: Final = (

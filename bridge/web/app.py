@@ -7,11 +7,12 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from bridge.web import admin, broadcast, probes, websocket
+from bridge.web import admin, broadcast, probes, tap, websocket
 from bridge.web.audit import AUDIT, Audit
 from bridge.web.manager import CONNECTIONS, ConnectionManager
 from bridge.web.probes import REGISTRY
 from bridge.web.shore import SHORE, Shore
+from bridge.web.tap import TAPS, Taps
 
 PAGE: web.AppKey[str] = web.AppKey("PAGE", str)
 _POLICY = (
@@ -19,17 +20,23 @@ _POLICY = (
 )
 
 
-OPERATIONS: Final = (*admin.OPERATIONS, *broadcast.OPERATIONS)
+OPERATIONS: Final = (*admin.OPERATIONS, *broadcast.OPERATIONS, *tap.OPERATIONS)
 
 
 def create_app(
-    shore: Shore, connections: ConnectionManager, audit: Audit, registry: CollectorRegistry, prefix: str
+    shore: Shore,
+    connections: ConnectionManager,
+    taps: Taps,
+    audit: Audit,
+    registry: CollectorRegistry,
+    prefix: str,
 ) -> web.Application:
     """Every route; ``prefix`` is in front of all but probes and page."""
     app = web.Application()
     app[SHORE] = shore
     app[CONNECTIONS] = connections
     app[AUDIT] = audit
+    app[TAPS] = taps
     app[REGISTRY] = registry
     app[PAGE] = (
         (files("bridge.web") / "static" / "index.html")

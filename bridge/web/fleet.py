@@ -1,5 +1,7 @@
 """This bridge and all others, asked together."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 import structlog
@@ -25,6 +27,12 @@ class Others(Protocol):
 
     async def ask(self, verb: str, question: bytes) -> Replies:
         """What they answer, within a deadline; who did not is named."""
+        ...
+
+    def follow(
+        self, instance: str, verb: str, question: bytes, take: Callable[[bytes | None], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Have ``take`` called with what one of them tells, then with None. Without NATS `OSError`."""
         ...
 
 

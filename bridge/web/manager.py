@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge.web.audit import Stream
 from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SURVEY
+from bridge.web.errors import refuse
 from bridge.web.fleet import Fleet
 from bridge.web.merge import merged
 from contracts.cluster import CleanUp, Disconnect, Explain, Reach, Survey
@@ -27,6 +28,12 @@ class UnknownClientError(LookupError):
     def __init__(self, client_id: str, cluster: Coverage) -> None:
         super().__init__(client_id)
         self.cluster = cluster
+
+    @property
+    def refusal(self) -> web.HTTPException:
+        """The answer to who asked over HTTP."""
+        where = "" if self.cluster.is_complete else " on the bridges that answered"
+        return refuse(404, "unknown_client", f"no connection of this client{where}", cluster=self.cluster)
 
 
 class ConnectionManager:

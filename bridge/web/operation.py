@@ -26,16 +26,20 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Generic[Q, B]):
-    """``act`` is given the request, its query and its body, read and valid; it returns an ``answer``."""
+    """``act`` is given the request, its query and its body, read and valid; it returns an ``answer``.
+
+    Or a response that it has written itself, in the form of ``answer``, line by line.
+    """
 
     name: str
     method: str
     path: str
     summary: str
-    act: Callable[[web.Request, Q, B], Awaitable[BaseModel]]
+    act: Callable[[web.Request, Q, B], Awaitable[BaseModel | web.StreamResponse]]
     query: type[Q]
     body: type[B]
     answer: type[BaseModel]
+    media_type: str = "application/json"
     refusals: tuple[int, ...] = ()
     """Statuses it may refuse with, besides those for a malformed query or body."""
 
@@ -48,7 +52,7 @@ class Operation(Generic[Q, B]):
         """Its place in the router, under ``prefix``."""
         return web.route(self.method, prefix + self.path, self.handle)
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Read, act, answer; and keep the record."""
         audit = request.app[AUDIT]
         audit.called(self.name)
@@ -64,9 +68,11 @@ class Operation(Generic[Q, B]):
             raise
         if act is not None:
             audit.done(act)
+        if isinstance(answer, web.StreamResponse):
+            return answer
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
-    async def _carry_out(self, request: web.Request, query: Q, body: B) -> BaseModel:
+    async def _carry_out(self, request: web.Request, query: Q, body: B) -> BaseModel | web.StreamResponse:
         try:
             return await self.act(request, query, body)
         except ContractError as error:

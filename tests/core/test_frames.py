@@ -11,7 +11,7 @@ from websockets.streams import StreamReader
 
 from bridge.core.connection import encode
 from bridge.core.entry import Entry
-from bridge.core.frames import Opcode, array_frame, frame, payload_of
+from bridge.core.frames import Opcode, array_frame, frame, payload_of, split
 from contracts.messages import Gap
 from tests.core.parts import event, frames
 
@@ -99,3 +99,10 @@ def test_the_entry_of_a_gap_stands_at_its_end() -> None:
 
     assert (entry.seq, entry.is_gap) == (9, True)
     assert json.loads(entry.payload) == {"type": "gap", "from": 3, "to": 9, "reason": "retention"}
+
+
+@given(st.lists(st.tuples(st.sampled_from(Opcode), st.sampled_from([0, 1, 125, 126, 127, 65535, 65536]))))
+def test_frames_that_follow_each_other_are_taken_apart(parts: list[tuple[Opcode, int]]) -> None:
+    frames = [(opcode, b"x" * size) for opcode, size in parts]
+
+    assert list(split(b"".join(frame(payload, opcode) for opcode, payload in frames))) == frames
