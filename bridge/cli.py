@@ -21,6 +21,7 @@ from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableErro
 from bridge.crew import EventPublisher
 from bridge.demo import play
 from bridge.embedded import EmbeddedServerError
+from bridge.numbers import show_numbers
 from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
@@ -89,9 +90,13 @@ async def _demo(settings: Settings, _: argparse.Namespace) -> int:
     async with running(settings) as bridge:
         print(_welcome(bridge), flush=True)
         async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(play(bridge.nats_url))
+            working = (
+                tasks.create_task(play(bridge.nats_url)),
+                tasks.create_task(show_numbers(bridge.url, partial(print, flush=True))),
+            )
             await stop.wait()
-            playing.cancel()
+            for task in working:
+                task.cancel()
     return 0
 
 

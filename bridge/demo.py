@@ -43,12 +43,14 @@ async def _execution(execution_id: str) -> AsyncIterator[WebSocketEvent]:
             yield create_task_event(f"{execution_id}-{name}", "failed", error="the source did not answer")
             yield create_execution_event(execution_id, "failed", error=f"task {name} failed")
             return
-        yield create_task_event(f"{execution_id}-{name}", "completed", name=name, result=_ANSWER)
+        done_in = {"result": _ANSWER, "duration_ms": 2600.0}
+        yield create_task_event(f"{execution_id}-{name}", "completed", name=name, **done_in)
         progress = (done + 1) / len(_TASKS)
         yield create_execution_event(
             execution_id, "progress", progress=progress, completed_tasks=done + 1, total_tasks=len(_TASKS)
         )
-    yield create_execution_event(execution_id, "completed", result="a short report on tides")
+    ended = {"result": "a short report on tides", "duration_ms": 10_400.0}
+    yield create_execution_event(execution_id, "completed", **ended)
 
 
 async def _task(task_id: str, name: str) -> AsyncIterator[WebSocketEvent]:
@@ -59,12 +61,18 @@ async def _task(task_id: str, name: str) -> AsyncIterator[WebSocketEvent]:
     await _pause(0.4)
     yield create_event("tool.started", tool="search", arguments={"query": name}, **agent)
     await _pause(0.6)
-    yield create_event("tool.finished", tool="search", result="3 pages", **agent)
+    yield create_event("tool.finished", tool="search", result="3 pages", duration_ms=600.0, **agent)
     yield create_event("llm.call_started", call_id=f"{task_id}-1", model="demo", **agent)
     for word in _ANSWER.split():
         await _pause(0.1)
         yield create_event("llm.chunk", call_id=f"{task_id}-1", text=f"{word} ", **agent)
-    yield create_event("llm.call_completed", call_id=f"{task_id}-1", model="demo", total_tokens=90, **agent)
+    used: dict[str, Any] = {
+        "input_tokens": 70,
+        "output_tokens": 20,
+        "total_tokens": 90,
+        "duration_ms": 1600.0,
+    }
+    yield create_event("llm.call_completed", call_id=f"{task_id}-1", model="demo", **used, **agent)
     yield create_event("agent.completed", role=_ROLES[name], **agent)
 
 

@@ -57,7 +57,7 @@ async def embedded_server(data_dir: Path, port: int) -> AsyncIterator[str]:
             try:
                 yield await _url(process, Path(ports), data_dir / _LOG)
             finally:
-                await _stop(process)
+                await stop(process)
 
 
 async def _start(binary: Path, data_dir: Path, port: int, ports: str, lock: int) -> Process:
@@ -81,7 +81,7 @@ async def _start(binary: Path, data_dir: Path, port: int, ports: str, lock: int)
             stderr=words,
             start_new_session=True,
             pass_fds=(lock,),
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
 
 
@@ -107,7 +107,7 @@ def _is_ours(file: IO[str]) -> bool:
     return False
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Where Linux can see to it, a bridge that is killed leaves no server behind that holds its data."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -140,7 +140,8 @@ def _last_words(journal: Path) -> str:
     return lines[-1] if lines else "it did not say why"
 
 
-async def _stop(process: Process) -> None:
+async def stop(process: Process) -> None:
+    """End a child, by force if it does not end by itself; one that has ended is left alone."""
     if process.returncode is not None:
         return
     process.terminate()

@@ -1,11 +1,20 @@
 """The demo's crew publishes what a real one would."""
 
 import asyncio
+import re
+import signal
 from collections import defaultdict
 from pathlib import Path
+from urllib.error import URLError
+
+import pytest
 
 from bridge.demo import play
 from tests.client import Client
+from tests.processes import process
+from tests.prometheus import Prometheus
+from tests.tools import needed
+from tests.waiting import eventually
 
 
 async def test_the_demos_events_are_valid_and_dense_in_each_execution(bridge: Client, tmp_path: Path) -> None:
@@ -23,3 +32,17 @@ async def test_the_demos_events_are_valid_and_dense_in_each_execution(bridge: Cl
     assert len(sequences) == 3
     for sequence in sequences.values():
         assert sequence == list(range(1, len(sequence) + 1))
+
+
+def test_the_demo_shows_its_numbers_where_prometheus_is_installed(tmp_path: Path) -> None:
+    needed("prometheus")
+    with process(tmp_path, "demo", port=0, data_dir=tmp_path / "data") as playing:
+        found = eventually(lambda: re.search(r"numbers: (http://\S+?)/graph\?g0.expr=\S+", playing.output))
+        watcher = Prometheus(found[1])
+        eventually(watcher.is_ready)
+        eventually(lambda: watcher.ask("sum(rate(crew_bridge_crew_events_total[10s])) > 0"))
+        assert [rule["health"] for group in watcher.get("rules")["groups"] for rule in group["rules"]]
+
+        assert playing.ended(signal.SIGINT) == 0
+    with pytest.raises(URLError):
+        watcher.is_ready()
