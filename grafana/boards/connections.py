@@ -67,10 +67,11 @@ _ENDS: Final[Row] = (
             "BRIDGE_ALLOWED_ORIGINS.",
         ),
         lines(
-            "Cut off as silent",
-            (rate("stale_total"), "{{instance}}"),
+            "Cut off",
+            (rate("stale_total"), "silent, {{instance}}"),
+            (rate("stalled_total"), "took nothing, {{instance}}"),
             unit="cps",
-            says="Clients from which nothing was heard for BRIDGE_STALE_SECONDS.",
+            says="Clients that said nothing for BRIDGE_STALE_SECONDS, or whose sockets stayed full.",
         ),
     ),
 )
@@ -104,6 +105,20 @@ _SAID: Final[Row] = (
             unit="cps",
             stacked=True,
             says="What clients got wrong; the connection's log line names them.",
+        ),
+        lines(
+            "Requests of operators",
+            (rate("admin_calls_total", by="operation"), "{{operation}}"),
+            unit="reqps",
+            stacked=True,
+            says="What operators, or their scripts, ask. Each change is in the audit log.",
+        ),
+        lines(
+            "Requests of operators refused",
+            (rate("admin_failures_total", by="code"), "{{code}}"),
+            unit="reqps",
+            stacked=True,
+            says="unknown_client: gone meanwhile. stream_unavailable: NATS does not answer.",
         ),
     ),
 )
