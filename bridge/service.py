@@ -1,11 +1,12 @@
 """The composition root: what a bridge is made of, and in which order its parts start and stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter, time_ns
+from typing import TypeVar
 
 from bridge.archive import Archive
 from bridge.broker.cluster import Cluster
@@ -30,7 +31,7 @@ from bridge.garbage import keep_tidy
 from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
-from bridge.web.app import create_app
+from bridge.web.app import Parts, create_app, equip
 from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
@@ -43,7 +44,9 @@ from bridge.web.websocket import ENDPOINTS
 from contracts.catalog import families, open_family
 from contracts.events import WebSocketEvent
 
-__all__ = ["Bridge", "Running", "UnfitStreamError", "open_families", "running"]
+__all__ = ["Bridge", "Running", "UnfitStreamError", "at_work", "open_families", "running"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Bridge:
             self.hub, self.feed, self.nats, self.archive, self.publisher, self.census, self.loop_delay
         )
         self.health = Health(instance, sources, lambda: self.shore.is_ready)
-        self.app = create_app(self.shore, connections, taps, audit, registry_of(sources), settings.prefix)
+        self.parts = Parts(self.shore, connections, taps, audit, registry_of(sources))
 
     async def feed_for_ever(self, nats_url: str) -> None:
         """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
@@ -161,23 +164,39 @@ class Bridge:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
-    """A bridge, from its start to its end.
+    """A bridge that listens, from its start to its end."""
+
+    def serve(bridge: Bridge) -> AbstractAsyncContextManager[str]:
+        app = create_app(settings.prefix)
+        equip(app, bridge.parts)
+        return listening(app, settings.host, settings.port)
+
+    async with at_work(settings, serve) as (url, nats_url):
+        yield Running(url, nats_url)
+
+
+@asynccontextmanager
+async def at_work(
+    settings: Settings, serve: Callable[[Bridge], AbstractAsyncContextManager[T]]
+) -> AsyncIterator[tuple[T, str]]:
+    """A bridge that ``serve`` lets be reached: what that says, and where NATS is.
 
     Stops in the opposite order: not ready any more, clients are sent away one after the other while events
     still come, intake ends, the server closes, NATS last.
     """
     open_families(settings)
-    async with AsyncExitStack() as stack:
+    async with _alone(), AsyncExitStack() as stack:
         nats_url = settings.nats_url
         if nats_url == EMBEDDED:
             nats_url = await stack.enter_async_context(
                 embedded_server(settings.data_dir, settings.embedded_port)
             )
         bridge = Bridge(settings)
-        url = await stack.enter_async_context(listening(bridge.app, settings.host, settings.port))
+        await stack.enter_async_context(bridge.shore.running())
+        served = await stack.enter_async_context(serve(bridge))
         await stack.enter_async_context(_feeding(bridge, nats_url))
         stack.push_async_callback(bridge.send_away)
-        yield Running(url, nats_url)
+        yield served, nats_url
 
 
 def open_families(settings: Settings) -> None:
@@ -188,30 +207,33 @@ def open_families(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
-    """What ends the feed or the bridge ends this, alone as it is: one fault is no group of faults."""
+    """What ends the feed or the bridge ends this."""
+    async with asyncio.TaskGroup() as tasks:
+        working = [
+            tasks.create_task(bridge.feed_for_ever(nats_url)),
+            tasks.create_task(bridge.read_for_ever(nats_url)),
+            tasks.create_task(watch_delay(bridge.loop_delay)),
+            tasks.create_task(bridge.tell_for_ever()),
+            tasks.create_task(keep_tidy(bridge.hub.counters)),
+            tasks.create_task(_raise_when_failed(bridge)),
+        ]
+        try:
+            yield
+        finally:
+            for task in working:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _alone() -> AsyncIterator[None]:
+    """One fault is no group of faults: it is raised as it is."""
     try:
-        async with asyncio.TaskGroup() as tasks:
-            working = [
-                tasks.create_task(bridge.feed_for_ever(nats_url)),
-                tasks.create_task(bridge.read_for_ever(nats_url)),
-                tasks.create_task(watch_delay(bridge.loop_delay)),
-                tasks.create_task(bridge.tell_for_ever()),
-                tasks.create_task(keep_tidy(bridge.hub.counters)),
-                tasks.create_task(_raise_when_failed(bridge)),
-            ]
-            try:
-                yield
-            finally:
-                for task in working:
-                    task.cancel()
+        yield
     except BaseExceptionGroup as group:
-        raise _alone(group) from None
-
-
-def _alone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
 
 
 async def _raise_when_failed(bridge: Bridge) -> None:

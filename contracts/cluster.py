@@ -86,6 +86,22 @@ class Reached(Body):
     """False: the event did not come to this bridge in time."""
 
 
+class Send(Body):
+    """The request to send a text, at once, to one client, or to who has a subscription, or to everyone."""
+
+    text: str
+    client_id: str | None = None
+    subscription: str | None = None
+
+
+class Delivered(Body):
+    """To how many it was sent."""
+
+    reached: int
+    skipped: int
+    """To so many it was not, since their sockets were full."""
+
+
 class Tapping(Body):
     """The wish to follow what a client is sent, and with ``explain``, what it is not."""
 

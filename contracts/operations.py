@@ -184,7 +184,8 @@ class Broadcast(Body):
     status: str = "success"
     event_id: str
     event_type: str
-    audience: str
+    audience: str | None
+    client_id: str | None = None
     sequence: int
     """Its ``seq``: a client that resumes from before it gets it, too."""
     connections_reached: int

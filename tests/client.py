@@ -64,10 +64,11 @@ class Client:
     async def of(cls, bridge: Running) -> Self:
         """A client of a bridge that is ready."""
         client = cls(bridge)
-        await soon(client._is_ready)
+        await soon(client.is_ready)
         return client
 
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
+        """Whether it has caught up with the stream."""
         return (await self.get("/readyz"))[0] == 200
 
     async def get(self, path: str) -> tuple[int, Any]:

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nats
@@ -78,3 +80,14 @@ class NatsServer:
         stream = StreamConfig(name="CREW_EVENTS", subjects=SUBJECTS, allow_msg_ttl=expiring)
         await client.jetstream().add_stream(stream.evolve(**config))
         await client.close()
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """A server for tests that say things to everyone; its URL."""
+    server = NatsServer(directory)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()

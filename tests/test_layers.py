@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 SHORES = ("bridge.broker", "bridge.web", "bridge.crew")
 SEEN = {
     "bridge.service": SHORES,
+    "bridge.app": ("bridge.web",),
     "bridge.cli": ("bridge.web", "bridge.crew"),
     "bridge.demo": ("bridge.crew",),
     "bridge.metrics.sources": ("bridge.broker",),
@@ -26,7 +27,7 @@ IMPURE = {
 """What would bring a clock, chance, a loop, a log or the world into the core."""
 OWNERS = {
     "nats": ("bridge.broker", "bridge.crew", "bridge.bench.naive"),
-    "aiohttp": ("bridge.web", "bridge.bench.naive"),
+    "aiohttp": ("bridge.web", "bridge.app", "bridge.bench.naive"),
     "multidict": ("bridge.web",),
     "crewai": ("bridge.crew.bus", "bridge.crew.listener"),
     "prometheus_client": ("bridge.metrics", "bridge.web"),

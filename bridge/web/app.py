@@ -1,6 +1,6 @@
 """The aiohttp application: every route, around one `Shore`."""
 
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
@@ -15,6 +15,7 @@ from bridge.web.shore import SHORE, Shore
 from bridge.web.tap import TAPS, Taps
 
 PAGE: web.AppKey[str] = web.AppKey("PAGE", str)
+PREFIX: web.AppKey[str] = web.AppKey("PREFIX", str)
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:"
 )
@@ -23,40 +24,41 @@ _POLICY = (
 OPERATIONS: Final = (*admin.OPERATIONS, *broadcast.OPERATIONS, *tap.OPERATIONS)
 
 
-def create_app(
-    shore: Shore,
-    connections: ConnectionManager,
-    taps: Taps,
-    audit: Audit,
-    registry: CollectorRegistry,
-    prefix: str,
-) -> web.Application:
-    """Every route; ``prefix`` is in front of all but probes and page."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handlers need of a bridge."""
+
+    shore: Shore
+    connections: ConnectionManager
+    taps: Taps
+    audit: Audit
+    registry: CollectorRegistry
+
+
+def create_app(prefix: str) -> web.Application:
+    """Every route; ``prefix`` is in front of all but probes and page. `equip` it before it serves."""
     app = web.Application()
-    app[SHORE] = shore
-    app[CONNECTIONS] = connections
-    app[AUDIT] = audit
-    app[TAPS] = taps
-    app[REGISTRY] = registry
-    app[PAGE] = (
-        (files("bridge.web") / "static" / "index.html")
-        .read_text(encoding="utf-8")
-        .replace("{{prefix}}", prefix)
-    )
+    app[PREFIX] = prefix
+    app[PAGE] = (files("bridge.web") / "static" / "index.html").read_text(encoding="utf-8")
     operations = [operation.route(prefix) for operation in OPERATIONS]
     app.add_routes([web.get("/", _page), *probes.routes(), *websocket.routes(prefix), *operations])
-    app.cleanup_ctx.append(_running)
     return app
 
 
-async def _running(app: web.Application) -> AsyncIterator[None]:
-    async with app[SHORE].running():
-        yield
+def equip(app: web.Application, parts: Parts) -> None:
+    """Let the routes serve a bridge."""
+    app[SHORE] = parts.shore
+    app[CONNECTIONS] = parts.connections
+    app[TAPS] = parts.taps
+    app[AUDIT] = parts.audit
+    app[REGISTRY] = parts.registry
 
 
 async def _page(request: web.Request) -> web.Response:
+    """Within another application, its routes are below where the page is."""
+    prefix = request.path.removesuffix("/") + request.app[PREFIX]
     return web.Response(
-        text=request.app[PAGE],
+        text=request.app[PAGE].replace("{{prefix}}", prefix),
         content_type="text/html",
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
     )

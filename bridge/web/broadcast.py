@@ -11,7 +11,7 @@ from bridge.web.operation import Nothing, Operation
 from contracts.errors import ContractError
 from contracts.events import EventId, WebSocketEvent
 from contracts.operations import Broadcast
-from contracts.subscriptions import EVERYONE, parse_subscription
+from contracts.subscriptions import parse_subscription
 from contracts.types import EventPriority
 
 
@@ -29,17 +29,16 @@ class Announcement(BaseModel):
     event_id: EventId | None = None
     """Sent again with the same id, it is the same event: for who got no answer."""
 
-    def event(self, audience: str) -> WebSocketEvent:
+    @property
+    def event(self) -> WebSocketEvent:
         """The event. What its type does not allow raises `ContractError`."""
         envelope = {"priority": self.priority, "event_id": self.event_id}
         given = {name: value for name, value in envelope.items() if value is not None}
-        return WebSocketEvent.create(
-            self.event_type, self.data, source="crew-bridge", audience=audience, **given
-        )
+        return WebSocketEvent.create(self.event_type, self.data, source="crew-bridge", **given)
 
 
 async def _to_everyone(request: web.Request, _: Nothing, announcement: Announcement) -> Broadcast:
-    return await _broadcast(request, announcement, EVERYONE)
+    return await _broadcast(request, announcement, None)
 
 
 async def _to_subscribers(request: web.Request, _: Nothing, announcement: Announcement) -> Broadcast:
@@ -51,9 +50,9 @@ async def _to_subscribers(request: web.Request, _: Nothing, announcement: Announ
     return await _broadcast(request, announcement, name)
 
 
-async def _broadcast(request: web.Request, announcement: Announcement, audience: str) -> Broadcast:
+async def _broadcast(request: web.Request, announcement: Announcement, subscription: str | None) -> Broadcast:
     try:
-        return await request.app[CONNECTIONS].publish(announcement.event(audience))
+        return await request.app[CONNECTIONS].broadcast_event(announcement.event, subscription)
     except OSError as error:
         reason = f"the stream did not take it, or did not say so: {error}"
         raise refuse(503, "stream_unavailable", reason, Retry_After="1") from None

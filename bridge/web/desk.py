@@ -8,6 +8,7 @@ from heapq import nsmallest
 from typing import Final, Generic, TypeVar
 
 from bridge.core.connection import Connection
+from bridge.core.frames import frame
 from bridge.core.hub import Hub
 from bridge.core.reach import reach
 from bridge.web.arrival import has_come
@@ -16,11 +17,13 @@ from bridge.web.summary import details, summary
 from contracts.cluster import (
     Cleaned,
     CleanUp,
+    Delivered,
     Disconnect,
     Ended,
     Explain,
     Explanation,
     Reached,
+    Send,
     Survey,
     Surveyed,
 )
@@ -93,6 +96,28 @@ class Desk:
             ]
         )
 
+    async def send(self, question: Send) -> Delivered:
+        """Send a text to whom it is for, outside the log: who is not there, or has no room, misses it."""
+        data = frame(question.text.encode())
+        reached = skipped = 0
+        for connection in self._addressees(question):
+            if connection.socket.buffered() > self.shore.limits.buffer_bytes:
+                skipped += 1
+            else:
+                connection.write(data, 1)
+                reached += 1
+        self._hub.counters.messages_out += reached
+        return Delivered(reached=reached, skipped=skipped)
+
+    def _addressees(self, question: Send) -> list[Connection]:
+        connections = self._hub.connections
+        if question.client_id is not None:
+            return [connections[question.client_id]] if question.client_id in connections else []
+        if question.subscription is None:
+            return list(connections.values())
+        pattern = parse_subscription(question.subscription).pattern
+        return [connection for connection in connections.values() if connection.view.selects(pattern)]
+
     async def reach(self, question: ReachQuestion) -> Reached:
         """Whom an event is for, as soon as it has come."""
         hub = self._hub
@@ -154,8 +179,9 @@ EXPLAIN: Final = Verb("explain", Explain, Explanation, Desk.explain)
 DISCONNECT: Final = Verb("disconnect", Disconnect, Ended, Desk.disconnect)
 CLEAN_UP: Final = Verb("clean_up", CleanUp, Cleaned, Desk.clean_up)
 REACH: Final = Verb("reach", ReachQuestion, Reached, Desk.reach)
+SEND: Final = Verb("send", Send, Delivered, Desk.send)
 
 
 def answerers(desk: Desk) -> dict[str, Callable[[bytes], Awaitable[bytes]]]:
     """All that other bridges may ask of this one, by verb."""
-    return {verb.name: verb.at(desk) for verb in (SURVEY, EXPLAIN, DISCONNECT, CLEAN_UP, REACH)}
+    return {verb.name: verb.at(desk) for verb in (SURVEY, EXPLAIN, DISCONNECT, CLEAN_UP, REACH, SEND)}

@@ -1,16 +1,22 @@
 """The connections of the whole cluster, for operators and for applications that embed the bridge."""
 
+from collections.abc import Iterable
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
+from multidict import MultiDict
+from pydantic_core import to_json
 
+from bridge.core.socket import CloseCode
 from bridge.web.audit import Stream
-from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SURVEY
+from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SEND, SURVEY
 from bridge.web.errors import refuse
 from bridge.web.fleet import Fleet
 from bridge.web.merge import merged
-from contracts.cluster import CleanUp, Disconnect, Explain, Reach, Survey
+from bridge.web.query import parse_query
+from bridge.web.websocket import serve
+from contracts.cluster import CleanUp, Delivered, Disconnect, Explain, Reach, Send, Survey
 from contracts.events import WebSocketEvent
 from contracts.operations import (
     Broadcast,
@@ -20,6 +26,10 @@ from contracts.operations import (
     Explained,
     Removed,
 )
+from contracts.subscriptions import EVERYONE, parse_subscription
+
+MAX_TEXT: Final = 256 * 1024
+"""Characters of a message that is no event."""
 
 
 class UnknownClientError(LookupError):
@@ -69,7 +79,9 @@ class ConnectionManager:
             raise UnknownClientError(client_id, cluster)
         return Explained(data=max(found, key=attrgetter("opened_at")), cluster=cluster)
 
-    async def disconnect(self, client_id: str, code: int, reason: str) -> Disconnected:
+    async def disconnect(
+        self, client_id: str, code: int = CloseCode.DISCONNECTED, reason: str = ""
+    ) -> Disconnected:
         """End all connections of a client. Raises `UnknownClientError`."""
         question = Disconnect(client_id=client_id, code=code, reason=reason)
         answers, cluster = await self._fleet.ask(DISCONNECT, question)
@@ -80,18 +92,82 @@ class ConnectionManager:
             client_id=client_id, instances=instances, code=code, reason=reason, cluster=cluster
         )
 
-    async def publish(self, event: WebSocketEvent) -> Broadcast:
-        """Put an event into the stream, and count whom it is for.
+    async def connect(
+        self, request: web.Request, subscriptions: Iterable[str] = (), *, client_id: str | None = None
+    ) -> web.StreamResponse:
+        """Serve a WebSocket request until its end: for a handler of your own, which returns what this does.
+
+        The client begins with ``subscriptions``, and may change them. What they, or its id, should not be
+        raises `ContractError`; who may not connect is refused as the bridge's own routes do.
+        """
+        shore = self._fleet.desk.shore
+        shore.admit(request)
+        chosen = [parse_subscription(name) for name in subscriptions]
+        query = parse_query(MultiDict({} if client_id is None else {"client_id": client_id}))
+        return await serve(shore, request, "application", chosen, query)
+
+    async def send_personal_message(self, message: str, client_id: str) -> bool:
+        """Send a text to a client, at once; False if it is not connected, or has no room.
+
+        Outside the log: a client that is away misses it. `send_event` reaches it when it resumes.
+        """
+        return bool((await self._send(Send(text=message, client_id=client_id))).reached)
+
+    async def send_personal_json(self, data: object, client_id: str) -> bool:
+        """As `send_personal_message`, with data as JSON."""
+        return await self.send_personal_message(_json(data), client_id)
+
+    async def broadcast_message(self, message: str, subscription: str | None = None) -> int:
+        """Send a text to who has the subscription, or one that covers it, or to everyone; to how many.
+
+        Outside the log, as `send_personal_message`. A subscription that cannot be raises `ContractError`.
+        """
+        if subscription is not None:
+            parse_subscription(subscription)
+        return (await self._send(Send(text=message, subscription=subscription))).reached
+
+    async def broadcast_json(self, data: object, subscription: str | None = None) -> int:
+        """As `broadcast_message`, with data as JSON."""
+        return await self.broadcast_message(_json(data), subscription)
+
+    async def send_event(self, event: WebSocketEvent, client_id: str) -> Broadcast:
+        """Send an event to one client, through the stream: also when it resumes later.
 
         Raises `OSError` where the stream does not take it, or does not say so.
         """
+        return await self._publish(_addressed(event, client_id=client_id, audience=None))
+
+    async def broadcast_event(self, event: WebSocketEvent, subscription: str | None = None) -> Broadcast:
+        """As `send_event`, to who has the subscription, or one that covers it, or to everyone."""
+        return await self._publish(_addressed(event, client_id=None, audience=subscription or EVERYONE))
+
+    async def get_connection_stats(self) -> dict[str, Any]:
+        """Of the whole cluster, under the names that ``GET /connections`` gives them in ``data``.
+
+        ``active_connections``, ``subscription_counts``, ``average_connection_duration`` (seconds), and
+        ``uptime_statistics``.
+        """
+        listed = await self.connections(Survey(limit=0))
+        return listed.data.model_dump(mode="json", exclude={"connections", "next", "matching"})
+
+    async def _send(self, question: Send) -> Delivered:
+        if len(question.text) > MAX_TEXT:
+            raise ValueError(f"a message has at most {MAX_TEXT} characters")
+        answers, _ = await self._fleet.ask(SEND, question)
+        return Delivered(
+            reached=sum(answer.reached for answer in answers.values()),
+            skipped=sum(answer.skipped for answer in answers.values()),
+        )
+
+    async def _publish(self, event: WebSocketEvent) -> Broadcast:
         seq = await self._stream.publish(event)
         question = Reach(epoch=self._fleet.desk.shore.hub.log.epoch, seq=seq)
         answers, cluster = await self._fleet.ask(REACH, question)
         return Broadcast(
             event_id=event.event_id,
             event_type=event.event_type,
-            audience=event.audience or str(event.subject),
+            audience=event.audience,
+            client_id=event.client_id,
             sequence=seq,
             connections_reached=sum(answer.reached for answer in answers.values()),
             connections_behind=sum(answer.behind for answer in answers.values()),
@@ -103,6 +179,17 @@ class ConnectionManager:
         answers, cluster = await self._fleet.ask(CLEAN_UP, CleanUp(silent_seconds=silent_seconds))
         removed = [connection for answer in answers.values() for connection in answer.removed]
         return Removed(removed=sorted(removed, key=attrgetter("client_id")), cluster=cluster)
+
+
+def _addressed(event: WebSocketEvent, **envelope: str | None) -> WebSocketEvent:
+    """The same event, for somebody else."""
+    fields = {name: getattr(event, name) for name in WebSocketEvent.model_fields}
+    del fields["event_type"], fields["data"], fields["seq"]
+    return WebSocketEvent.create(event.event_type, event.data, **(fields | envelope))
+
+
+def _json(data: object) -> str:
+    return to_json(data).decode()
 
 
 def _late(cluster: Coverage, late: set[str]) -> Coverage:

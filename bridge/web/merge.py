@@ -27,7 +27,7 @@ def merged(answers: Sequence[Surveyed], limit: int) -> ConnectionsData:
         uptime_statistics=_uptime(answers),
         matching=matching,
         connections=page,
-        next="@".join(_place(page[-1])) if _has_more(answers, limit) else None,
+        next="@".join(_place(page[-1])) if page and _has_more(answers, limit) else None,
     )
 
 

@@ -49,13 +49,20 @@ def _handler(endpoint: str, subscriptions: Subscriptions) -> Handler:
             first = subscriptions(request)
         except ContractError as error:
             raise refuse(400, "invalid_request", error.reason, error.field) from None
-        session = await _shake_hands(shore, request)
-        connection = _connection(shore, session, endpoint, first, query)
-        with shore.serving(connection, session):
-            await _serve(shore, connection, session, request, query)
-        return session.response
+        return await serve(shore, request, endpoint, first, query)
 
     return handle
+
+
+async def serve(
+    shore: Shore, request: web.Request, endpoint: str, subscriptions: list[Subscription], query: Query
+) -> web.StreamResponse:
+    """A client that was admitted, from its handshake to its end."""
+    session = await _shake_hands(shore, request)
+    connection = _connection(shore, session, endpoint, subscriptions, query)
+    with shore.serving(connection, session):
+        await _serve(shore, connection, session, request, query)
+    return session.response
 
 
 def _connection(

@@ -123,7 +123,7 @@ async def raw_client(
         socket.setblocking(False)
         await asyncio.get_running_loop().sock_connect(socket, (address.hostname, address.port))
         client = RawClient(socket)
-        await client.send(handshake(f"{PREFIX}/ws/{endpoint}?{urlencode(query)}"))
+        await client.send(handshake(f"{address.path}{PREFIX}/ws/{endpoint}?{urlencode(query)}"))
         assert b" 101 " in await client.head()
         client.first = (await client.message())["data"]
         yield client

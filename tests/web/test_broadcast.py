@@ -1,14 +1,15 @@
 """What operators say to many: everybody it is for gets it once, also who resumes later."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client import PREFIX, Json
+from tests.client import PREFIX
 from tests.conftest import Client, StartBridge
-from tests.nats_server import NatsServer
+from tests.nats_server import NatsServer, served
 from tests.processes import process
 from tests.waiting import soon
 from tests.web.test_cluster import Two, both, two
@@ -16,6 +17,13 @@ from tests.web.test_cluster import Two, both, two
 __all__ = ["two"]
 
 NOTE = {"event_type": "custom.note", "data": {"text": "hello"}}
+
+
+@pytest.fixture(scope="module")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What is said to everyone is said to the tests of this file only."""
+    with served(tmp_path_factory.mktemp("nats")) as url:
+        yield url
 
 
 async def test_everyone_gets_a_broadcast_once_whatever_they_are_subscribed_to(two: Two, new_id: str) -> None:
@@ -163,15 +171,14 @@ async def test_without_nats_a_broadcast_is_refused(start_bridge: StartBridge, tm
     server = NatsServer(tmp_path)
     server.start()
     async with start_bridge(nats_url=server.url) as bridge:
+
+        async def refused(words: str) -> bool:
+            status, answer = await bridge.send("POST", f"{PREFIX}/broadcast", NOTE)
+            return status == 503 and answer["code"] == "stream_unavailable" and words in answer["message"]
+
         server.suspend()
-        status, answer = await bridge.send("POST", f"{PREFIX}/broadcast", NOTE)
-        assert (status, answer["code"]) == (503, "stream_unavailable")
+        await soon(lambda: refused("did not say so"))
         server.resume()
         server.kill()
-
-        async def refused() -> Json | None:
-            status, answer = await bridge.send("POST", f"{PREFIX}/broadcast", NOTE)
-            return answer if status == 503 and "there is no NATS" in answer["message"] else None
-
-        await soon(refused)
+        await soon(lambda: refused("there is no NATS"))
     server.stop()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -14,10 +14,18 @@ from bridge.web.backlog import Backlog, Dropped
 from contracts import create_task_event
 from tests.client import PREFIX, Json
 from tests.conftest import Client, StartBridge
+from tests.nats_server import served
 from tests.processes import bridge_process
 from tests.web.test_cluster import Two, both, knows, two
 
 __all__ = ["two"]
+
+
+@pytest.fixture(scope="module")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What is said to everyone is said to the tests of this file only."""
+    with served(tmp_path_factory.mktemp("nats")) as url:
+        yield url
 
 
 class Tapping:
