@@ -1,6 +1,7 @@
 """One real nats-server for the whole run, and real bridges on it; tests are told apart by fresh ids."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -22,6 +23,13 @@ def _no_settings_from_outside() -> None:
     """The variables of whoever runs the tests mean nothing to them."""
     for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """A background job of a shell ignores Ctrl-C, and so would the processes that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

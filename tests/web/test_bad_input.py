@@ -281,6 +281,7 @@ async def _closed_codes(bridge: Client) -> Json:
         lines = [
             line for line in text.splitlines() if line.startswith("crew_bridge_connections_closed_total")
         ]
-        return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+        counts = {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+        return {code: count for code, count in counts.items() if count}
 
     return await soon(look)

@@ -64,7 +64,8 @@ async def test_a_bridge_that_drains_is_not_ready_and_takes_nobody_in(nats_url: s
 
 async def _metrics(bridge: Client, publisher: EventPublisher, new_id: str) -> str:
     """After everything that is counted happened once."""
-    async with bridge.connect(f"executions/{new_id}", since=0) as listener:
+    _, state = await bridge.get("/readyz")
+    async with bridge.connect(f"executions/{new_id}", since=state["head"]) as listener:
         await publisher.publish(create_task_event("t1", "completed", execution_id=new_id))
         await listener.events(1)
         await listener.ask({"action": "ping"})
