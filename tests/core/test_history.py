@@ -111,6 +111,19 @@ def test_addressed_events_are_found_under_their_own_subjects() -> None:
     assert seqs(socket) == [1]
 
 
+def test_an_addressed_event_in_the_ring_is_not_asked_for_though_the_stream_has_lost_it() -> None:
+    bench = Bench(max_bytes=5_000)
+    bench.publish(*(event(seq, size=400) for seq in range(1, 30)), event(30, crew="c9", client_id="me"))
+    bench.stream.forget(31)
+    floor = bench.hub.log.floor
+
+    _, socket = bench.connect("crew_c1", client_id="me", since=2)
+
+    assert bench.settle_with_stream() == 1
+    assert messages(socket)[0] == {"type": "gap", "from": 3, "to": floor, "reason": "too_old"}
+    assert seqs(socket) == [30]
+
+
 def test_who_was_known_before_the_log_began_is_read_everything() -> None:
     bench = Bench(floor=50)
 
