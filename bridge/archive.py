@@ -40,6 +40,7 @@ class Archive:
         self._shelf = Shelf(shelf_bytes)
         self._queue: asyncio.Queue[Request] = asyncio.Queue()
         self._open: set[Request] = set()
+        self._asked: dict[Request, set[asyncio.Future[Chunk]]] = {}
         self.reads = 0
         """Reads of the stream that began."""
         self.shared = 0
@@ -68,6 +69,23 @@ class Archive:
             self._open.add(request)
             self._queue.put_nowait(request)
 
+    async def ask(self, request: Request) -> Chunk:
+        """The answer to ``request`` for somebody other than the hub; waits as long as it takes."""
+        chunk = self._shelf.find(request)
+        if chunk is not None:
+            self.shared += 1
+            return chunk
+        answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
+        asking = self._asked.setdefault(request, set())
+        asking.add(answer)
+        self.fetch(request)
+        try:
+            return await answer
+        finally:
+            asking.discard(answer)
+            if not asking:
+                self._asked.pop(request, None)
+
     async def run(self, read: Read) -> None:
         """Answer for ever; ends by cancellation only, and leaves what it was reading to the next run."""
         async with asyncio.TaskGroup() as tasks:
@@ -89,7 +107,7 @@ class Archive:
 
     async def _answer(self, request: Request, read: Read) -> None:
         """Try until it works, or nobody waits any more."""
-        while self._hub.is_wanted(request):
+        while self._hub.is_wanted(request) or request in self._asked:
             try:
                 chunk = self._shelf.find(request) or await self._read(request, read)
             except OSError as error:
@@ -97,7 +115,13 @@ class Archive:
                 log.warning("past not readable", error=str(error) or type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self._hub.supply(request, chunk)
+                self._tell(request, chunk)
+
+    def _tell(self, request: Request, chunk: Chunk) -> None:
+        for answer in self._asked.pop(request, ()):
+            if not answer.done():
+                answer.set_result(chunk)
+        self._hub.supply(request, chunk)
 
     async def _read(self, request: Request, read: Read) -> Chunk:
         self.reads += 1
@@ -110,7 +134,7 @@ class Archive:
                 entries.append(entry)
             if number % _DECODED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        chunk = Chunk(request.patterns, request.after, upto, tuple(entries), lost)
+        chunk = Chunk(request.epoch, request.patterns, request.after, upto, tuple(entries), lost)
         self._shelf.put(request, chunk)
         return chunk
 

@@ -1,16 +1,19 @@
 """What a client may say: one closed union, told apart by ``action``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
 )
 
 from contracts.errors import ContractError
@@ -18,6 +21,11 @@ from contracts.filters import EventFilter
 
 MAX_NAMES = 100
 """Subscriptions in one command."""
+
+MAX_LAST = 10_000
+"""The newest events that can be asked for by their number."""
+
+_PLACES: Final = ("since", "since_time", "last")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_NAMES)]
@@ -42,13 +50,29 @@ class _Command(BaseModel):
     id: CommandId | None = None
 
 
+def alone(value: object, info: ValidationInfo) -> object:
+    """Refuse, as a field's validator, a second way to say where to begin."""
+    others = [name for name in _PLACES if name != info.field_name and info.data.get(name) is not None]
+    if value is not None and others:
+        raise ValueError(f"cannot be given together with {others[0]}")
+    return value
+
+
 class Subscribe(_Command):
-    """Add subscriptions; with ``since`` also what the log holds after that ``seq`` of ``epoch``."""
+    """Add subscriptions, and look back for what they add.
+
+    With ``since`` to what the log holds after that ``seq`` of ``epoch``, with ``since_time`` to what it has
+    stored since then, with ``last`` to so many of the newest events.
+    """
 
     action: Literal["subscribe"]
     subscriptions: Names
     since: Annotated[int, Field(ge=0)] | None = None
     epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
+    since_time: AwareDatetime | None = None
+    last: Annotated[int, Field(ge=1, le=MAX_LAST)] | None = None
+
+    _one_place = field_validator("since_time", "last")(alone)
 
 
 class Unsubscribe(_Command):

@@ -10,7 +10,7 @@ from contracts.filters import EventFilter
 RecoveryReason = Literal[
     "nothing_missed", "replayed", "too_old", "stream_reset", "unknown_cursor", "too_many"
 ]
-GapReason = Literal["retention", "stream_reset", "too_old"]
+GapReason = Literal["retention", "stream_reset", "too_old", "too_many"]
 
 
 class _Message(BaseModel):
@@ -30,7 +30,7 @@ class Recovery(_Message):
     from_: Annotated[int, Field(alias="from")]
     to: int
     count: int | None = None
-    """Absent where there are too many to count at once."""
+    """Absent where it cannot be said before they are read."""
 
 
 class _Answer(_Message):
@@ -89,7 +89,10 @@ class Error(_Answer):
 
 
 class Gap(_Message):
-    """The events ``from``..``to`` are gone; some may have been for this connection."""
+    """The events ``from``..``to`` will not come; some may have been for this connection.
+
+    They are gone, or with ``too_many`` more than the bridge lets a client ask for.
+    """
 
     type: Literal["gap"] = "gap"
     from_: Annotated[int, Field(alias="from")]

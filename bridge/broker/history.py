@@ -5,19 +5,19 @@ Each read is a pull consumer of its own, without acknowledgements, that is delet
 
 import asyncio
 import json
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
 
 from bridge.broker.connection import end_if_cancelled
 from bridge.broker.replies import parse_reply
-from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
 
@@ -29,6 +29,7 @@ _HEARTBEAT_SECONDS: Final = 0.02
 _INACTIVE_SECONDS: Final = 30.0
 """The server forgets a consumer that we could not delete after so long."""
 _BARE: Final = "*.*"
+_NANOSECONDS: Final = 1_000_000_000
 _IDLE: Final = "100"
 _TOO_LARGE: Final = "Message Size Exceeds MaxBytes"
 
@@ -41,6 +42,13 @@ class Stretch(NamedTuple):
     """Everything that was wanted up to this ``seq`` is here, or lost."""
     lost: tuple[int, int] | None
     """First and last ``seq`` of what retention took, or what expired, at the beginning of the stream."""
+
+
+class Span(NamedTuple):
+    """What the stream holds: messages from ``first`` to ``last``."""
+
+    first: int
+    last: int
 
 
 class History:
@@ -56,39 +64,72 @@ class History:
 
         Takes seconds at most. Raises `OSError` where it cannot be had: no NATS, or not this stream any more.
         """
-        try:
-            pull = _Pull(after, upto)
+        pull = _Pull(after, upto)
+        with _as_os_errors():
             await self._consume(patterns, pull)
             info = await self._client.jetstream().stream_info(self._name)
-        except NatsError as error:
-            raise OSError(str(error) or type(error).__name__) from error
-        finally:
-            end_if_cancelled()
         if not is_of(info, epoch):
             raise OSError("the stream is another one")
         return _stretch(pull, after, info.state.first_seq)
 
+    async def span(self) -> Span:
+        """What there is. Raises `OSError` as `read` does; so do the others."""
+        with _as_os_errors():
+            info = await self._client.jetstream().stream_info(self._name)
+        return Span(info.state.first_seq, info.state.last_seq)
+
+    async def before(self, time_ns: int) -> int:
+        """The last ``seq`` that was stored before ``time_ns``, in nanoseconds since 1970."""
+        time = datetime.fromtimestamp(time_ns / _NANOSECONDS, UTC)
+        config = self._config(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=time)
+        with _as_os_errors():
+            async with self._consumer(config) as info:
+                return info.delivered.stream_seq if info.delivered is not None else 0
+
+    async def count(self, patterns: frozenset[Pattern], after: int) -> int:
+        """How many messages after ``after`` a read of ``patterns`` would bring, now."""
+        with _as_os_errors():
+            async with self._consumer(self._selecting(patterns, after)) as info:
+                return info.num_pending or 0
+
     async def _consume(self, patterns: frozenset[Pattern], pull: "_Pull") -> None:
-        config = ConsumerConfig(
-            name=f"bridge-history-{uuid4().hex}",
+        async with self._consumer(self._selecting(patterns, pull.scanned)) as info:
+            inbox = self._client.new_inbox()
+            subscription = await self._client.subscribe(inbox, cb=pull.on_message)
+            try:
+                await self._pull(info.name, inbox, pull)
+            finally:
+                with suppress(NatsError):
+                    await subscription.unsubscribe()
+
+    def _selecting(self, patterns: frozenset[Pattern], after: int) -> ConsumerConfig:
+        return self._config(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=pull.scanned + 1,
+            opt_start_seq=after + 1,
             filter_subjects=filters_of(patterns),
+        )
+
+    @staticmethod
+    def _config(**choice: Any) -> ConsumerConfig:
+        """A consumer that nobody needs after a moment."""
+        return ConsumerConfig(
+            name=f"bridge-history-{uuid4().hex}",
             ack_policy=AckPolicy.NONE,
             inactive_threshold=_INACTIVE_SECONDS,
             mem_storage=True,
             num_replicas=1,
+            **choice,
         )
+
+    @asynccontextmanager
+    async def _consumer(self, config: ConsumerConfig) -> AsyncIterator[ConsumerInfo]:
         jetstream = self._client.jetstream()
-        await jetstream.add_consumer(self._name, config)
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox, cb=pull.on_message)
+        info = await jetstream.add_consumer(self._name, config)
         try:
-            await self._pull(str(config.name), inbox, pull)
+            yield info
         finally:
             with suppress(NatsError, OSError):
-                await subscription.unsubscribe()
-                await jetstream.delete_consumer(self._name, str(config.name))
+                await jetstream.delete_consumer(self._name, info.name)
 
     async def _pull(self, consumer: str, inbox: str, pull: "_Pull") -> None:
         """Ask for messages until there is something to show for it."""
@@ -106,6 +147,16 @@ class History:
         await self._client.publish(subject, json.dumps(request | timing).encode(), reply=inbox)
         await asyncio.wait([pull.ended], timeout=2 * _PULL_SECONDS)
         return pull.ended.result() if pull.ended.done() else "silence"
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except NatsError as error:
+        raise OSError(str(error) or type(error).__name__) from error
+    finally:
+        end_if_cancelled()
 
 
 class _Pull:

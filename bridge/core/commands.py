@@ -1,14 +1,18 @@
 """What a client's command does, and the one answer it gets."""
 
+from dataclasses import replace
 from typing import Final, assert_never
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.core.connection import Connection
 from bridge.core.hub import Hub
+from bridge.core.start import Found, Start
+from bridge.core.view import View
 from contracts.commands import Command, CommandId, Filter, List, Ping, Subscribe, Unsubscribe, parse_command
 from contracts.errors import ContractError
 from contracts.messages import Error, Filtered, Listed, Message, Pong, Subscribed, Unsubscribed
+from contracts.positions import nanoseconds
 from contracts.subscriptions import parse_subscription
 
 MAX_SUBSCRIPTIONS: Final = 100
@@ -31,14 +35,32 @@ class _Marked(BaseModel):
     id: CommandId | None = None
 
 
-def answer(hub: Hub, connection: Connection, text: str) -> Message:
-    """Carry out one message of a client. Never raises: what is wrong with it is the answer."""
+def start_of(connection: Connection, text: str) -> tuple[View, Start] | None:
+    """Where a message asks to look back to, and the view that it would make; None if it does not."""
+    try:
+        command = parse_command(text)
+        if not isinstance(command, Subscribe):
+            return None
+        added = {parse_subscription(name).pattern for name in command.subscriptions}
+    except ContractError:
+        return None
+    time = None if command.since_time is None else nanoseconds(command.since_time)
+    start = Start(since=command.since, epoch=command.epoch, time_ns=time, last=command.last)
+    view = connection.current_view()
+    return (replace(view, patterns=view.patterns | added), start) if start.is_place else None
+
+
+def answer(hub: Hub, connection: Connection, text: str, found: Found | None = None) -> Message:
+    """Carry out one message of a client. Never raises: what is wrong with it is the answer.
+
+    ``found``: the place that `start_of` the message turned out to be, which only ``since`` can do without.
+    """
     try:
         command = parse_command(text)
     except ContractError as error:
         return refusal(hub, connection, _code(error), error.reason, field=error.field, command=_id_of(text))
     try:
-        message = _carry_out(hub, connection, command)
+        message = _carry_out(hub, connection, command, found)
     except Refused as error:
         return refusal(hub, connection, error.code, error.reason, field=error.field, command=command.id)
     hub.counters.commands[command.action] += 1
@@ -78,10 +100,10 @@ def _id_of(text: str) -> CommandId | None:
         return None
 
 
-def _carry_out(hub: Hub, connection: Connection, command: Command) -> Message:
+def _carry_out(hub: Hub, connection: Connection, command: Command, found: Found | None) -> Message:
     match command:
         case Subscribe():
-            return _subscribe(hub, connection, command)
+            return _subscribe(hub, connection, command, found)
         case Unsubscribe():
             return _unsubscribe(hub, connection, command)
         case Filter():
@@ -97,8 +119,10 @@ def _carry_out(hub: Hub, connection: Connection, command: Command) -> Message:
             assert_never(command)
 
 
-def _subscribe(hub: Hub, connection: Connection, command: Subscribe) -> Subscribed:
+def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Found | None) -> Subscribed:
     _refuse_if_busy(connection)
+    if found is None and (command.since_time or command.last):
+        raise Refused("unavailable", "the stream does not answer; try again")
     try:
         added = {name: parse_subscription(name) for name in command.subscriptions}
     except ContractError as error:
@@ -108,7 +132,8 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe) -> Subscrib
         reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"
         raise Refused("too_many_subscriptions", reason, "subscriptions")
     connection.subscriptions = subscriptions
-    recovery = hub.change_view(connection, since=command.since, epoch=command.epoch)
+    place = found or Found(command.since, command.epoch)
+    recovery = hub.change_view(connection, since=place.since, epoch=place.epoch, chunk=place.chunk)
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
 
 

@@ -7,13 +7,13 @@ its connection sits in a group.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
 
 from bridge.core.entry import Entry
 from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
+from bridge.core.segment import Page, Segment
 from bridge.core.view import View
 from contracts.subjects import ANY, Pattern
 
@@ -32,50 +32,6 @@ _MAX_COUNTED = 8192
 _EVERYTHING = frozenset({Pattern(ANY, ANY, ANY, ANY)})
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The events in (``after``, ``upto``] that all ``views`` want and no segment of ``unless`` gives."""
-
-    views: tuple[View, ...]
-    after: int
-    upto: int | None = None
-    """None: on and on, with the head."""
-    unless: tuple["Segment", ...] = ()
-    is_backfill: bool = False
-    """Looks back for a subscription that came later; addressed events, which need none, are not for it."""
-
-    def wants(self, entry: Entry) -> bool:
-        """Whether the segment gives an entry that is addressed to this client or to nobody."""
-        if entry.seq <= self.after or (self.upto is not None and entry.seq > self.upto):
-            return False
-        if entry.client_id is not None:
-            return not self.is_backfill
-        if not entry.is_for_all and not all(view.wants(entry) for view in self.views):
-            return False
-        return not any(past.wants(entry) for past in self.unless)
-
-    def narrowed(self, view: View, head: int) -> "Segment":
-        """What of it is left when from ``head`` on another view holds: it has to please both."""
-        views = self.views if view in self.views else (*self.views, view)
-        return replace(self, views=views, upto=head if self.upto is None else self.upto)
-
-    def covered(self) -> "Segment":
-        """The events that it gives or leaves to others, which are all given by somebody.
-
-        Segments that others exclude are kept in this form: else each would keep all that were before it.
-        """
-        return replace(self, unless=())
-
-
-class Page(NamedTuple):
-    """One step of reading: these entries, and with them everything up to ``upto`` is given."""
-
-    entries: list[Entry]
-    upto: int
-    lost: tuple[int, int] | None = None
-    """First and last ``seq`` of a stretch that is in the log no more, neither here nor in the stream."""
-
-
 class Cursor:
     """The position of one connection, and its reading list.
 
@@ -86,29 +42,31 @@ class Cursor:
 
     __slots__ = ("_client_id", "_forgotten", "_given", "_is_known", "position", "todo")
 
-    def __init__(self, view: View, after: int, client_id: str, *, is_known: bool = True) -> None:
+    def __init__(
+        self, view: View, after: int, client_id: str, *, is_known: bool = True, begin: int = 0
+    ) -> None:
         self._client_id = client_id
         self._is_known = is_known
         self.position = after
-        self.todo = deque([Segment((view,), after)])
+        self.todo = deque([Segment((view,), after, begin=begin)])
         self._given: deque[Segment] = deque()
         self._forgotten = 0
 
-    def change_view(self, view: View, head: int, since: int | None = None) -> int | None:
+    def change_view(self, view: View, head: int, since: int | None = None, begin: int = 0) -> int | None:
         """From ``head`` on ``view`` holds; with ``since`` also look back for what it adds after that.
 
-        Returns where the look back really begins, None without one. Nothing that was given, or will be, is
-        given again.
+        It is looked for from ``begin`` on at most; the client is told of the part before. Returns where it
+        really begins, None without a look back. Nothing that was given, or will be, is given again.
         """
         unread = [segment.narrowed(view, head) for segment in self._unread()]
         self.todo = deque(segment for segment in unread if segment.after < (segment.upto or 0))
-        begin = None if since is None else max(since, self._forgotten)
-        if begin is not None:
+        if since is not None:
+            begin = max(since, begin, self._forgotten)
             past = (*self._given, *(segment.covered() for segment in self.todo))
-            self.todo.append(Segment((view,), begin, head, past, is_backfill=True))
+            self.todo.append(Segment((view,), since, head, begin, past, is_backfill=True))
         self.todo.append(Segment((view,), head))
         self.position = self.todo[0].after
-        return begin
+        return None if since is None else begin
 
     @property
     def is_busy(self) -> bool:
@@ -131,6 +89,8 @@ class Cursor:
         """
         segment = self.todo[0]
         end = log.head if segment.upto is None else segment.upto
+        if self.position < segment.begin:
+            return Page([], segment.begin, (self.position + 1, segment.begin), "too_many")
         if self.position >= min(log.floor, end):
             return self._page(log.after(self.position, segment.views[-1]), end, max_bytes)
         if chunk is None or not self._is_served_by(chunk, log, segment, self.position):
@@ -198,7 +158,7 @@ class Cursor:
         """
         looked_at = 0
         for number, segment in enumerate(self.todo):
-            start = max(segment.after if number else self.position, after)
+            start = max(segment.after if number else self.position, segment.begin, after)
             end = log.head if segment.upto is None else segment.upto
             source = self._source(log, segment, start, end, chunk)
             if source is None:

@@ -166,8 +166,8 @@ class Delivery:
         self.stop_waiting(connection)
         if page.lost is not None:
             first, last = page.lost
-            connection.say(Gap(from_=first, to=last, reason="too_old"))
-            self._counters.gaps["too_old"] += 1
+            connection.say(Gap(from_=first, to=last, reason=page.why))
+            self._counters.gaps[page.why] += 1
             self._counters.messages_out += 1
         if page.entries:
             self._write(connection, page.entries)

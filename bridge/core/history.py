@@ -29,6 +29,7 @@ class Request:
 class Chunk:
     """All that ``patterns`` select in (``after``, ``upto``], and maybe more; shared by all who asked."""
 
+    epoch: str
     patterns: frozenset[Pattern]
     after: int
     upto: int

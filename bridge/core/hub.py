@@ -13,8 +13,10 @@ from bridge.core.delivery import Delivery
 from bridge.core.entry import Entry
 from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
+from bridge.core.place import Place, locate, recovery_of
 from bridge.core.router import EventRouter
 from bridge.core.socket import CloseCode
+from bridge.core.view import View
 from contracts.messages import Gap, GapReason, Recovery, RecoveryReason
 
 
@@ -24,7 +26,7 @@ class Hub:
     ``wake``: there is something to flush. ``full``: a connection's socket is; whoever hears it calls
     `drained` when there is room again. ``fetch``: connections need what the stream holds and the ring does
     not; whoever hears it calls `supply`, later, as soon as it can. ``now``: nanoseconds since 1970, to know
-    the age of what is sent.
+    the age of what is sent. ``max_replay``: how many events of the log a client may look back.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Hub:
         buffer_limit: int,
         wake: Callable[[], None],
         full: Callable[[Connection], None],
-        now: Callable[[], int],
         fetch: Callable[[Request], None],
+        now: Callable[[], int],
+        max_replay: int | None = None,
     ) -> None:
         self.log = log
+        self._max_replay = max_replay
         self.counters = Counters()
         self.router = EventRouter(wake)
         self.connections: dict[str, Connection] = {}
@@ -85,11 +89,16 @@ class Hub:
         self.log.reset(epoch, floor)
 
     def open(
-        self, connection: Connection, since: int | None = None, epoch: str | None = None
+        self,
+        connection: Connection,
+        since: int | None = None,
+        epoch: str | None = None,
+        chunk: Chunk | None = None,
     ) -> Recovery | None:
         """Take a new connection in: live from now on, or from ``since`` of ``epoch``.
 
         ``since`` 0 of no epoch in particular is everything that is kept: what is gone already is no gap then.
+        ``chunk``: what the stream has there, as `question` asked; without it the answer cannot be exact.
         Events follow from the next flush on: what is said to the connection before that, it gets first.
         An older connection of the same client, which is dead or soon will be, ends.
         """
@@ -99,25 +108,45 @@ class Hub:
         self.connections[connection.client_id] = connection
         self.counters.opened[connection.endpoint] += 1
         connection.view = connection.current_view()
-        after, reason = self._locate(since, epoch)
-        connection.cursor = Cursor(connection.view, after, connection.client_id, is_known=connection.is_known)
-        return self._begin(connection, after, reason)
+        place = self._locate(since, epoch, chunk)
+        connection.cursor = self._cursor(connection, connection.view, place)
+        return self._begin(connection, place.begin, place.reason, chunk)
 
     def change_view(
-        self, connection: Connection, *, since: int | None = None, epoch: str | None = None
+        self,
+        connection: Connection,
+        *,
+        since: int | None = None,
+        epoch: str | None = None,
+        chunk: Chunk | None = None,
     ) -> Recovery | None:
         """Subscriptions or filter of the connection changed: from now on they hold.
 
-        With ``since``, what the change adds is looked up in the log after it as well.
+        With ``since``, what the change adds is looked up in the log after it as well; ``chunk`` as in `open`.
         """
         self._delivery.catch_up(connection)
         self.router.leave(connection)
         connection.view = connection.current_view()
-        after, reason = self._locate(since, epoch)
-        begin = connection.cursor.change_view(connection.view, self.log.head, after if reason else None)
+        after, least, reason = self._locate(since, epoch, chunk)
+        head = self.log.head
+        begin = connection.cursor.change_view(connection.view, head, after if reason else None, least)
         if begin is None:
-            return self._begin(connection, after, None)
-        return self._begin(connection, begin, reason if begin == after else "too_many")
+            return self._begin(connection, after, None, None)
+        return self._begin(connection, begin, reason if begin == least else "too_many", chunk)
+
+    def question(
+        self, connection: Connection, view: View, since: int | None, epoch: str | None, *, is_backfill: bool
+    ) -> Request | None:
+        """What of the stream's past has to be known to answer a cursor exactly, None if the ring has it.
+
+        ``is_backfill``: the connection is open, and ``view`` will be its view.
+        """
+        place = locate(self.log, since, epoch, self._max_replay)
+        if place.begin >= self.log.floor:
+            return None
+        if is_backfill:
+            return Request(self.log.epoch, view.patterns, place.begin, self.log.floor)
+        return self._cursor(connection, view, place._replace(after=place.begin)).request(self.log)
 
     def drained(self, connection: Connection) -> None:
         """The connection's socket has room again."""
@@ -152,8 +181,7 @@ class Hub:
 
         Not to be called from inside ``fetch``.
         """
-        if chunk.lost is not None and request.epoch == self.log.epoch:
-            self.log.first = max(self.log.first, chunk.lost[1] + 1)
+        self._learn(chunk)
         self._delivery.supply(request, chunk)
 
     def endpoints(self) -> Counter[str]:
@@ -172,32 +200,29 @@ class Hub:
         """How many connections wait for what the stream holds."""
         return self._delivery.waiting
 
-    def _begin(self, connection: Connection, after: int, reason: RecoveryReason | None) -> Recovery | None:
+    def _begin(
+        self, connection: Connection, after: int, reason: RecoveryReason | None, chunk: Chunk | None
+    ) -> Recovery | None:
         """Set a connection in no group going, and say what it will get besides the news."""
         recovery = None
         if reason is not None:
-            count = connection.cursor.count(self.log, after)
-            recovery = _recovery(after, self.log.head, count, reason)
+            count = connection.cursor.count(self.log, after, chunk)
+            recovery = recovery_of(after, self.log.head, count, reason)
             self.counters.recoveries[recovery.reason] += 1
         self._delivery.go_on(connection)
         return recovery
 
-    def _locate(self, since: int | None, epoch: str | None) -> tuple[int, RecoveryReason | None]:
-        """Where a client's cursor lies in the log, and what that means for it."""
-        if since is None:
-            return self.log.head, None
-        if epoch is not None and epoch != self.log.epoch:
-            return 0, "stream_reset"
-        if since > self.log.head:
-            return self.log.head, "unknown_cursor"
-        oldest = min(self.log.first - 1, self.log.floor)
-        if since == 0 and epoch is None:
-            return max(since, oldest), "replayed"
-        return since, "too_old" if since < oldest else "replayed"
+    def _cursor(self, connection: Connection, view: View, place: Place) -> Cursor:
+        return Cursor(
+            view, place.after, connection.client_id, is_known=connection.is_known, begin=place.begin
+        )
 
+    def _locate(self, since: int | None, epoch: str | None, chunk: Chunk | None) -> Place:
+        if chunk is not None:
+            self._learn(chunk)
+        return locate(self.log, since, epoch, self._max_replay)
 
-def _recovery(after: int, head: int, count: int | None, reason: RecoveryReason) -> Recovery:
-    if reason == "replayed" and count == 0:
-        reason = "nothing_missed"
-    recovered = reason in {"replayed", "nothing_missed"}
-    return Recovery(recovered=recovered, reason=reason, from_=after + 1, to=head, count=count)
+    def _learn(self, chunk: Chunk) -> None:
+        """The stream has said what it has lost."""
+        if chunk.lost is not None and chunk.epoch == self.log.epoch:
+            self.log.first = max(self.log.first, chunk.lost[1] + 1)

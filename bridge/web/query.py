@@ -1,23 +1,42 @@
 """The query parameters that a client may put on its connection's URL."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from multidict import MultiMapping
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
+from bridge.core.start import Start
+from contracts.commands import MAX_LAST, alone
 from contracts.errors import ContractError
 from contracts.filters import EventFilter
+from contracts.positions import nanoseconds
 from contracts.subjects import Id
 from contracts.types import EventPriority
 
+_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
+
 
 class Query(BaseModel):
-    """``since``, ``epoch``, ``types`` (separated by commas), ``min_priority``, ``batch``, ``client_id``."""
+    """Where to begin (``since`` with ``epoch``, ``since_time`` or ``last``), and what to get.
+
+    That is ``types`` (separated by commas), ``min_priority``, ``batch``, ``client_id``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: Annotated[int, Field(ge=0)] | None = None
     epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    since_time: AwareDatetime | None = None
+    last: Annotated[int, Field(ge=1, le=MAX_LAST)] | None = None
     types: frozenset[str] | None = None
     min_priority: EventPriority | None = None
     batch: bool = False
@@ -35,6 +54,20 @@ class Query(BaseModel):
             return EventFilter(types=value).types
         except ValidationError as error:
             raise ValueError(ContractError.from_validation(error).reason) from None
+
+    @field_validator("since_time", mode="before")
+    @classmethod
+    def _with_plus(cls, value: object) -> object:
+        """Who forgets to escape the ``+`` of an offset has written a space."""
+        return _SPACE.sub("+", value) if isinstance(value, str) else value
+
+    _one_place = field_validator("since_time", "last")(alone)
+
+    @property
+    def start(self) -> Start:
+        """Where the parameters say to begin."""
+        time = None if self.since_time is None else nanoseconds(self.since_time)
+        return Start(since=self.since, epoch=self.epoch, time_ns=time, last=self.last)
 
     @property
     def filter(self) -> EventFilter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.core.connection import Connection
+from bridge.core.cursor import MAX_GIVEN
 from bridge.core.delivery import MAX_BATCH
 from tests.core.parts import FakeSocket, Json, frames
 
@@ -125,6 +126,8 @@ class Client:
             self.answers.append(message)
         elif message["reason"] == "retention":
             self._given(Fact(message["to"], first=message["from"]))
+        elif message["reason"] == "too_many":
+            assert self.changes > MAX_GIVEN / 2
         else:
             self._lost(message["from"], message["to"], first)
 

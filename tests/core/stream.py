@@ -30,6 +30,5 @@ class FakeStream:
             and (entry.is_for_all or any(p.matches(entry.audience) for p in request.patterns))
         ]
         upto = selected[most - 1].seq if len(selected) >= most else max(request.upto, self.first - 1)
-        return Chunk(
-            request.patterns, request.after, upto, selected[:most], lost if lost[0] <= lost[1] else None
-        )
+        gone = lost if lost[0] <= lost[1] else None
+        return Chunk(request.epoch, request.patterns, request.after, upto, selected[:most], gone)

@@ -200,7 +200,7 @@ def test_an_answer_for_another_stream_is_ignored() -> None:
     (request,) = bench.stream.asked
 
     bench.hub.reset("e1", 0)
-    bench.hub.supply(request, Chunk(ALL, 3, 20, (), (4, 20)))
+    bench.hub.supply(request, Chunk("e0", ALL, 3, 20, (), (4, 20)))
 
     assert bench.hub.log.first == 0
     assert not bench.hub.is_wanted(request)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge.core.commands import answer
+from bridge.core.commands import answer, start_of
 from bridge.core.connection import Connection
 from bridge.core.cursor import MAX_GIVEN
 from bridge.core.entry import Entry
@@ -19,6 +19,8 @@ from bridge.core.history import Chunk, Request
 from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.core.socket import CloseCode
+from bridge.core.start import Found
+from bridge.core.view import View
 from contracts.filters import EventFilter
 from contracts.messages import Error, Message, Recovery, Subscribed
 from contracts.subscriptions import parse_subscription
@@ -63,6 +65,8 @@ class Bridge(RuleBasedStateMachine):
         self.is_woken = False
         self.epochs = 0
         self.stream = FakeStream()
+        self.looks = 0
+        """How much of the stream's past is read before a cursor is judged."""
         self.answers: list[tuple[Request, Chunk]] = []
         """Read from the stream, not brought to the hub yet: what they say may have become old."""
         self.hub = self._hub()
@@ -97,8 +101,10 @@ class Bridge(RuleBasedStateMachine):
         max_bytes=st.sampled_from([3_000, 8_000, 1 << 24]),
         floor=st.sampled_from([0, 0, 7]),
         first=st.sampled_from([1, 8]),
+        looks=st.sampled_from([0, 3, 1_000]),
     )
-    def begin(self, max_bytes: int, floor: int, first: int) -> None:
+    def begin(self, max_bytes: int, floor: int, first: int, looks: int) -> None:
+        self.looks = looks
         self.log = Log(max_bytes)
         self.stream.reset(min(first, floor + 1))
         self.hub = self._hub()
@@ -262,7 +268,8 @@ class Bridge(RuleBasedStateMachine):
         connection.filter = EventFilter.model_validate(FILTERS[flt][0])
         connection.batch = batch
         self.clients[client_id] = client = Client(connection, socket, subscriptions, flt)
-        recovery = self.hub.open(connection, since, epoch)
+        chunk = self._look(connection, since, epoch, view=None)
+        recovery = self.hub.open(connection, since, epoch, chunk)
         assert not socket.written
         if older is not None:
             assert older.socket.closed is not None
@@ -271,9 +278,21 @@ class Bridge(RuleBasedStateMachine):
         if since is not None:
             begin, reason = self._place(since, epoch)
             client.owed.extend(fact for fact in self.facts if fact.seq > begin and client.wants(fact))
-            self._check_recovery(client, recovery, begin, reason)
+            self._check_recovery(client, recovery, begin, reason, chunk)
         else:
             assert recovery is None
+
+    def _look(
+        self, connection: Connection, since: int | None, epoch: str | None, view: View | None
+    ) -> Chunk | None:
+        """What is asked of the stream before a cursor is judged; not always is there an answer."""
+        if since is None or not self.looks:
+            return None
+        is_backfill = view is not None
+        request = self.hub.question(
+            connection, view or connection.current_view(), since, epoch, is_backfill=is_backfill
+        )
+        return None if request is None else self.stream.read(request, self.looks)
 
     def _absolute(self, since: int | None) -> int | None:
         return since if since is None or since >= 0 else max(0, self.log.head + 1 + since)
@@ -292,9 +311,19 @@ class Bridge(RuleBasedStateMachine):
             return max(0, oldest), "replayed"
         return since, "too_old" if since < oldest else "replayed"
 
-    def _check_recovery(self, client: Client, recovery: Recovery | None, begin: int, reason: str) -> None:
+    def _found(self, connection: Connection, command: dict[str, Any]) -> Found | None:
+        start = start_of(connection, json.dumps(command))
+        assert (start is None) == ("since" not in command)
+        if start is None:
+            return None
+        since, epoch = command["since"], command["epoch"]
+        return Found(since, epoch, self._look(connection, since, epoch, start[0]))
+
+    def _check_recovery(
+        self, client: Client, recovery: Recovery | None, begin: int, reason: str, chunk: Chunk | None
+    ) -> None:
         assert recovery is not None
-        count = self._count(client, recovery.from_ - 1)
+        count = self._count(client, recovery.from_ - 1, chunk)
         if recovery.from_ > begin + 1:
             assert client.changes > MAX_GIVEN / 2
             reason = "too_many"
@@ -305,11 +334,15 @@ class Bridge(RuleBasedStateMachine):
         assert (recovery.to, recovery.count, recovery.reason) == (self.log.head, count, reason)
         assert recovery.recovered == (reason in {"replayed", "nothing_missed"})
 
-    def _count(self, client: Client, after: int) -> int | None:
-        """How many events follow, None if a part of them is to be read from the stream."""
-        if after < self.log.floor:
+    def _count(self, client: Client, after: int, chunk: Chunk | None) -> int | None:
+        """How many events follow, None if a part of them is still to be read from the stream."""
+        floor = self.log.floor
+        if after < floor and (chunk is None or chunk.upto < floor):
             return None
-        return sum(fact.first is None and fact.seq > after for fact in client.owed)
+        return sum(
+            fact.first is None and fact.seq > after and (fact.seq > floor or fact.seq >= self.stream.first)
+            for fact in client.owed
+        )
 
     @precondition(lambda self: self.clients)
     @rule(index=who)
@@ -353,7 +386,10 @@ class Bridge(RuleBasedStateMachine):
     ) -> None:
         since, epoch = self._absolute(since), self._epoch(epoch)
         cursor = {} if since is None else {"since": since, "epoch": epoch}
-        said = self._command(client, action="subscribe", subscriptions=subscriptions, **cursor)
+        command = {"action": "subscribe", "subscriptions": subscriptions, **cursor}
+        found = self._found(client.connection, command)
+        is_behind = client.connection.group is None
+        said = self._command(client, found, **command)
         if isinstance(said, Subscribed):
             client.subscriptions |= set(subscriptions)
             client.view_changed()
@@ -362,7 +398,8 @@ class Bridge(RuleBasedStateMachine):
                 assert said.recovery is not None
                 really = said.recovery.from_ - 1
                 client.look_back([fact for fact in self.facts if fact.seq > really])
-                self._check_recovery(client, said.recovery, begin, reason)
+                chunk = None if found is None or (is_behind and said.recovery.count is None) else found.chunk
+                self._check_recovery(client, said.recovery, begin, reason, chunk)
         else:
             self._check_refusal(client, said, "busy")
         self._say(client, said)
@@ -425,10 +462,10 @@ class Bridge(RuleBasedStateMachine):
         self.hub.drained(client.connection)
         assert client.connection.group is None
 
-    def _command(self, client: Client, **command: Any) -> Message:
+    def _command(self, client: Client, found: Found | None = None, **command: Any) -> Message:
         """The answer; until it is said, nothing comes that was not owed before."""
         client.hear(self.stream.first)
-        said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}))
+        said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}), found)
         client.hear(self.stream.first)
         assert not client.answers
         return said

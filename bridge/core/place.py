@@ -1,0 +1,48 @@
+"""Where a client's cursor lies in the log, and what that means for it."""
+
+from typing import NamedTuple
+
+from bridge.core.log import Log
+from contracts.messages import Recovery, RecoveryReason
+
+
+class Place(NamedTuple):
+    """A client has everything up to ``after``, and gets what comes after ``begin``."""
+
+    after: int
+    begin: int
+    reason: RecoveryReason | None
+    """None for a client without a cursor: it begins at the head."""
+
+
+def locate(log: Log, since: int | None, epoch: str | None, max_replay: int | None) -> Place:
+    """The place of ``since``; 0 of no epoch in particular is before the oldest event that is kept.
+
+    ``max_replay``: how many events of the log a client may look back.
+    """
+    after, reason = _judge(log, since, epoch)
+    least = 0 if max_replay is None else log.head - max_replay
+    if reason is None or after >= least:
+        return Place(after, after, reason)
+    return Place(after, least, "stream_reset" if reason == "stream_reset" else "too_many")
+
+
+def _judge(log: Log, since: int | None, epoch: str | None) -> tuple[int, RecoveryReason | None]:
+    if since is None:
+        return log.head, None
+    if epoch is not None and epoch != log.epoch:
+        return 0, "stream_reset"
+    if since > log.head:
+        return log.head, "unknown_cursor"
+    oldest = min(log.first - 1, log.floor)
+    if since == 0 and epoch is None:
+        return max(since, oldest), "replayed"
+    return since, "too_old" if since < oldest else "replayed"
+
+
+def recovery_of(after: int, head: int, count: int | None, reason: RecoveryReason) -> Recovery:
+    """The answer: of what comes after ``after``, up to ``head``, ``count`` events follow."""
+    if reason == "replayed" and count == 0:
+        reason = "nothing_missed"
+    recovered = reason in {"replayed", "nothing_missed"}
+    return Recovery(recovered=recovered, reason=reason, from_=after + 1, to=head, count=count)

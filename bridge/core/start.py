@@ -1,0 +1,32 @@
+"""Where in the log a client wants to begin, as it says it, and as it turns out to be."""
+
+from dataclasses import dataclass
+
+from bridge.core.history import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a client asked for: one of ``since``, ``time_ns`` and ``last``, or nothing: from now on."""
+
+    since: int | None = None
+    epoch: str | None = None
+    """What ``since`` is a place of; None: of whatever stream there is."""
+    time_ns: int | None = None
+    """Events that the stream stored then or later; in nanoseconds since 1970."""
+    last: int | None = None
+    """So many of the newest events."""
+
+    @property
+    def is_place(self) -> bool:
+        """Whether anything was asked for."""
+        return (self.since, self.time_ns, self.last) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place in the log, and what of the past was read to judge it."""
+
+    since: int | None = None
+    epoch: str | None = None
+    chunk: Chunk | None = None

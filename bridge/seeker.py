@@ -1,0 +1,198 @@
+"""Where a client that comes back, or comes late, begins: found out before it is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Protocol, TypeVar
+
+from bridge.archive import Archive
+from bridge.core.connection import Connection
+from bridge.core.entry import Entry
+from bridge.core.history import Chunk, Request
+from bridge.core.hub import Hub
+from bridge.core.start import Found, Start
+from bridge.core.view import View
+from contracts.subjects import Pattern
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.005
+_AT_ONCE: Final = 4
+"""Searches in the stream at the same time."""
+_MEMORY_SECONDS: Final = 1.0
+"""What was found out for one client holds for others who ask the same within so long."""
+_MOST_REMEMBERED: Final = 1_000
+_NEAR: Final = 256
+"""Where the search for a place ends: so many sequence numbers are read rather than searched."""
+_MOST_CHUNKS: Final = 64
+"""Reads in the search for the newest events of a view that selects few of them."""
+_SCANNED_AT_ONCE: Final = 1_000
+"""Events of the ring looked at before others have their turn: a millisecond."""
+
+
+class Past(Protocol):
+    """What the stream can be asked. Each raises `OSError` where it does not answer."""
+
+    async def span(self) -> tuple[int, int]:
+        """First and last ``seq``."""
+        ...
+
+    async def before(self, time_ns: int) -> int:
+        """The last ``seq`` stored before then."""
+        ...
+
+    async def count(self, patterns: frozenset[Pattern], after: int) -> int:
+        """How many messages after ``after`` the patterns select, at most."""
+        ...
+
+
+class Seeker:
+    """Turns what clients ask for into places of the log."""
+
+    def __init__(self, hub: Hub, archive: Archive) -> None:
+        self._hub = hub
+        self._archive = archive
+        self._past: Past | None = None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._known: dict[object, tuple[float, object]] = {}
+
+    @contextmanager
+    def asking(self, past: Past) -> Iterator[None]:
+        """The stream is there to be asked as long as this lasts."""
+        self._past = past
+        try:
+            yield
+        finally:
+            self._past = None
+
+    async def seek(
+        self, connection: Connection, view: View, start: Start, *, is_backfill: bool = False
+    ) -> Found:
+        """Where ``start`` is, for a connection with this view; at once if the ring knows.
+
+        ``is_backfill``: the connection is open, and looks back for what is new in ``view``. Raises `OSError`
+        where that cannot be found out within seconds.
+        """
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            since, epoch = await self._place(connection, view, start)
+        request = self._hub.question(connection, view, since, epoch, is_backfill=is_backfill)
+        return Found(since, epoch, None if request is None else await self._judge(request))
+
+    async def _judge(self, request: Request) -> Chunk | None:
+        """Who waits longer hears from the events themselves, and from gaps, what there was."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await self._archive.ask(request)
+        return None
+
+    async def _place(self, connection: Connection, view: View, start: Start) -> tuple[int | None, str | None]:
+        log, time_ns, last = self._hub.log, start.time_ns, start.last
+        epoch = log.epoch
+        if time_ns is not None:
+            return await self._shared(("time", time_ns), lambda past: past.before(time_ns)), epoch
+        if last is not None:
+            return await self._newest(connection, view, last), epoch
+        if start.since is not None and start.since > log.head and start.epoch in (None, log.epoch):
+            await self._reach(start.since)
+        return start.since, start.epoch
+
+    async def _reach(self, seq: int) -> None:
+        """A cursor from another bridge may be ahead of this one for a moment: wait for what it knows."""
+        _, last = await self._shared(("span", seq), lambda past: past.span())
+        while self._hub.log.head < min(seq, last):  # noqa: ASYNC110 - the hub tells nobody of its head
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _newest(self, connection: Connection, view: View, count: int) -> int:
+        """The place after which ``count`` events of the view come, if there are so many."""
+        log = self._hub.log
+        floor = log.floor
+        ring = await self._in_ring(connection, view, count)
+        if len(ring) == count:
+            return ring[-1] - 1
+        first, _ = await self._shared(("span", log.epoch), lambda past: past.span())
+        if first > floor:
+            return floor
+        missing = count - len(ring)
+        key = ("newest", log.epoch, view.patterns, view.filter, missing, floor)
+        return await self._shared(
+            key, lambda past: self._in_stream(past, connection, view, missing, first, floor)
+        )
+
+    async def _in_ring(self, connection: Connection, view: View, count: int) -> list[int]:
+        """The newest events of the view in the ring, up to ``count``, the newest first."""
+        log = self._hub.log
+        found: list[int] = []
+        for number, entry in enumerate(reversed(list(log.after(log.floor, view))), 1):
+            if _is_for(connection, view, entry):
+                found.append(entry.seq)
+                if len(found) == count:
+                    break
+            if number % _SCANNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
+
+    async def _in_stream(
+        self, past: Past, connection: Connection, view: View, count: int, first: int, floor: int
+    ) -> int:
+        """As `_newest`, of the events between ``first`` and ``floor``.
+
+        The patterns may select more than the view wants: then more of it is read, until that is enough.
+        """
+        wanted = count
+        while True:
+            begin = await self._so_many(past, view.patterns, wanted, first - 1, floor)
+            found = await self._between(connection, view, begin, floor)
+            if found is None or begin < first:
+                return begin if found is None or len(found) < count else found[-count] - 1
+            if len(found) >= count:
+                return found[-count] - 1
+            wanted *= 4
+
+    async def _so_many(
+        self, past: Past, patterns: frozenset[Pattern], wanted: int, begin: int, end: int
+    ) -> int:
+        """A place after which, up to ``end``, the patterns select at least ``wanted``, or else ``begin``."""
+        beyond = await past.count(patterns, end)
+        low, high = begin, end
+        while high - low > _NEAR:
+            middle = (low + high) // 2
+            if await past.count(patterns, middle) - beyond >= wanted:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    async def _between(self, connection: Connection, view: View, after: int, upto: int) -> list[int] | None:
+        """The events of the view in (``after``, ``upto``], None if it takes too many reads to find them."""
+        found: list[int] = []
+        for _ in range(_MOST_CHUNKS):
+            request = Request(self._hub.log.epoch, view.patterns, after, upto)
+            chunk = await self._archive.ask(request)
+            found += [e.seq for e in chunk.later(after) if e.seq <= upto and _is_for(connection, view, e)]
+            after = chunk.upto
+            if after >= upto:
+                return found
+        return None
+
+    async def _shared(self, key: object, find: Callable[[Past], Awaitable[T]]) -> T:
+        """What ``find`` finds, once for all who want to know ``key`` at about the same time."""
+        async with self._turns:
+            now = asyncio.get_running_loop().time()
+            until, value = self._known.get(key, (0.0, None))
+            if now < until:
+                return value  # type: ignore[return-value]  # what find returned for this key
+            if self._past is None:
+                raise OSError("there is no connection to the stream")
+            answer = await find(self._past)
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[key] = (asyncio.get_running_loop().time() + _MEMORY_SECONDS, answer)
+            return answer
+
+
+def _is_for(connection: Connection, view: View, entry: Entry) -> bool:
+    """Whether an entry is an event that the connection would get."""
+    if entry.client_id is not None:
+        return entry.client_id == connection.client_id
+    return not entry.is_gap and (entry.is_for_all or view.wants(entry))

@@ -1,0 +1,35 @@
+"""A place in the log as a client names it: ``<epoch>-<seq>``, the ``id`` of an event in an event stream."""
+
+import re
+from datetime import datetime
+from typing import Final, NamedTuple, Self
+
+from contracts.errors import ContractError
+
+_POSITION: Final = re.compile(r"([0-9a-zA-Z]{1,64})-([0-9]{1,19})")
+
+
+_MICROSECONDS: Final = 1_000_000
+
+
+def nanoseconds(time: datetime) -> int:
+    """A moment as the stream counts it: since 1970."""
+    return round(time.timestamp() * _MICROSECONDS) * 1000
+
+
+class Position(NamedTuple):
+    """Everything up to ``seq`` of the stream's incarnation ``epoch`` lies behind the client."""
+
+    epoch: str
+    seq: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a ``Last-Event-ID``. Anything else raises `ContractError`."""
+        found = _POSITION.fullmatch(text)
+        if found is None:
+            raise ContractError("Last-Event-ID", "must be <epoch>-<seq>")
+        return cls(found[1], int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
