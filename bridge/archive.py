@@ -70,7 +70,10 @@ class Archive:
             self._queue.put_nowait(request)
 
     async def ask(self, request: Request) -> Chunk:
-        """The answer to ``request`` for somebody other than the hub; waits as long as it takes."""
+        """The answer to ``request`` for somebody other than the hub; waits as long as it takes.
+
+        Raises `OSError` once the stream is another one.
+        """
         chunk = self._shelf.find(request)
         if chunk is not None:
             self.shared += 1
@@ -108,6 +111,9 @@ class Archive:
     async def _answer(self, request: Request, read: Read) -> None:
         """Try until it works, or nobody waits any more."""
         while self._hub.is_wanted(request) or request in self._asked:
+            if request.epoch != self._hub.log.epoch:
+                self._give_up(request)
+                return
             try:
                 chunk = self._shelf.find(request) or await self._read(request, read)
             except OSError as error:
@@ -116,6 +122,12 @@ class Archive:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._tell(request, chunk)
+
+    def _give_up(self, request: Request) -> None:
+        """The hub has let go of all who waited for another stream."""
+        for answer in self._asked.pop(request, ()):
+            if not answer.done():
+                answer.set_exception(OSError("the stream is another one"))
 
     def _tell(self, request: Request, chunk: Chunk) -> None:
         for answer in self._asked.pop(request, ()):

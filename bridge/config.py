@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Reads of the stream at once, for clients that look back beyond the ring."""
     history_chunk_bytes: Bytes = 1024**2
     """How much such a read brings."""
+    replay_max_events: Annotated[int, Field(ge=1)] | None = None
+    """How many events of the stream, whatever its view, a client may look back; by default without bound."""
     max_delay_seconds: Annotated[float, Field(ge=0)] = 0.025
     """How long an event may wait, under load, for others to be sent with it."""
 

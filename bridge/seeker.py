@@ -6,11 +6,10 @@ from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
 from bridge.archive import Archive
-from bridge.core.connection import Connection
 from bridge.core.entry import Entry
 from bridge.core.history import Chunk, Request
 from bridge.core.hub import Hub
-from bridge.core.start import Found, Start
+from bridge.core.start import Addressee, Found, Start
 from bridge.core.view import View
 from contracts.subjects import Pattern
 
@@ -66,33 +65,31 @@ class Seeker:
         finally:
             self._past = None
 
-    async def seek(
-        self, connection: Connection, view: View, start: Start, *, is_backfill: bool = False
-    ) -> Found:
-        """Where ``start`` is, for a connection with this view; at once if the ring knows.
+    async def seek(self, client: Addressee, view: View, start: Start, *, is_backfill: bool = False) -> Found:
+        """Where ``start`` is, for a client with this view; at once if the ring knows.
 
-        ``is_backfill``: the connection is open, and looks back for what is new in ``view``. Raises `OSError`
-        where that cannot be found out within seconds.
+        ``is_backfill``: it has a connection already, and looks back for what is new in ``view``. Raises
+        `OSError` where that cannot be found out within seconds.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            since, epoch = await self._place(connection, view, start)
-        request = self._hub.question(connection, view, since, epoch, is_backfill=is_backfill)
+            since, epoch = await self._place(client, view, start)
+        request = self._hub.question(client, view, since, epoch, is_backfill=is_backfill)
         return Found(since, epoch, None if request is None else await self._judge(request))
 
     async def _judge(self, request: Request) -> Chunk | None:
         """Who waits longer hears from the events themselves, and from gaps, what there was."""
-        with suppress(TimeoutError):
+        with suppress(OSError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._archive.ask(request)
         return None
 
-    async def _place(self, connection: Connection, view: View, start: Start) -> tuple[int | None, str | None]:
+    async def _place(self, client: Addressee, view: View, start: Start) -> tuple[int | None, str | None]:
         log, time_ns, last = self._hub.log, start.time_ns, start.last
         epoch = log.epoch
         if time_ns is not None:
             return await self._shared(("time", time_ns), lambda past: past.before(time_ns)), epoch
         if last is not None:
-            return await self._newest(connection, view, last), epoch
+            return await self._newest(client, view, last), epoch
         if start.since is not None and start.since > log.head and start.epoch in (None, log.epoch):
             await self._reach(start.since)
         return start.since, start.epoch
@@ -103,11 +100,11 @@ class Seeker:
         while self._hub.log.head < min(seq, last):  # noqa: ASYNC110 - the hub tells nobody of its head
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _newest(self, connection: Connection, view: View, count: int) -> int:
+    async def _newest(self, client: Addressee, view: View, count: int) -> int:
         """The place after which ``count`` events of the view come, if there are so many."""
         log = self._hub.log
         floor = log.floor
-        ring = await self._in_ring(connection, view, count)
+        ring = await self._in_ring(client, view, count)
         if len(ring) == count:
             return ring[-1] - 1
         first, _ = await self._shared(("span", log.epoch), lambda past: past.span())
@@ -116,15 +113,15 @@ class Seeker:
         missing = count - len(ring)
         key = ("newest", log.epoch, view.patterns, view.filter, missing, floor)
         return await self._shared(
-            key, lambda past: self._in_stream(past, connection, view, missing, first, floor)
+            key, lambda past: self._in_stream(past, client, view, missing, first, floor)
         )
 
-    async def _in_ring(self, connection: Connection, view: View, count: int) -> list[int]:
+    async def _in_ring(self, client: Addressee, view: View, count: int) -> list[int]:
         """The newest events of the view in the ring, up to ``count``, the newest first."""
         log = self._hub.log
         found: list[int] = []
         for number, entry in enumerate(reversed(list(log.after(log.floor, view))), 1):
-            if _is_for(connection, view, entry):
+            if _is_for(client, view, entry):
                 found.append(entry.seq)
                 if len(found) == count:
                     break
@@ -133,7 +130,7 @@ class Seeker:
         return found
 
     async def _in_stream(
-        self, past: Past, connection: Connection, view: View, count: int, first: int, floor: int
+        self, past: Past, client: Addressee, view: View, count: int, first: int, floor: int
     ) -> int:
         """As `_newest`, of the events between ``first`` and ``floor``.
 
@@ -142,7 +139,7 @@ class Seeker:
         wanted = count
         while True:
             begin = await self._so_many(past, view.patterns, wanted, first - 1, floor)
-            found = await self._between(connection, view, begin, floor)
+            found = await self._between(client, view, begin, floor)
             if found is None or begin < first:
                 return begin if found is None or len(found) < count else found[-count] - 1
             if len(found) >= count:
@@ -163,13 +160,13 @@ class Seeker:
                 high = middle
         return low
 
-    async def _between(self, connection: Connection, view: View, after: int, upto: int) -> list[int] | None:
+    async def _between(self, client: Addressee, view: View, after: int, upto: int) -> list[int] | None:
         """The events of the view in (``after``, ``upto``], None if it takes too many reads to find them."""
         found: list[int] = []
         for _ in range(_MOST_CHUNKS):
             request = Request(self._hub.log.epoch, view.patterns, after, upto)
             chunk = await self._archive.ask(request)
-            found += [e.seq for e in chunk.later(after) if e.seq <= upto and _is_for(connection, view, e)]
+            found += [e.seq for e in chunk.later(after) if e.seq <= upto and _is_for(client, view, e)]
             after = chunk.upto
             if after >= upto:
                 return found
@@ -191,8 +188,8 @@ class Seeker:
             return answer
 
 
-def _is_for(connection: Connection, view: View, entry: Entry) -> bool:
-    """Whether an entry is an event that the connection would get."""
+def _is_for(client: Addressee, view: View, entry: Entry) -> bool:
+    """Whether an entry is an event that the client would get."""
     if entry.client_id is not None:
-        return entry.client_id == connection.client_id
+        return entry.client_id == client.client_id
     return not entry.is_gap and (entry.is_for_all or view.wants(entry))

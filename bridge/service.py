@@ -31,6 +31,7 @@ from bridge.garbage import keep_tidy
 from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
+from bridge.seeker import Seeker
 from bridge.web.app import Parts, create_app, equip
 from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
@@ -80,10 +81,12 @@ class Bridge:
             full=self._on_full,
             fetch=self._on_fetch,
             now=time_ns,
+            max_replay=settings.replay_max_events,
         )
         self.census = Census()
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
         self.archive = Archive(self.hub, at_once=settings.history_reads)
+        self.seeker = Seeker(self.hub, self.archive)
         self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
         self.nats = ConnectionEvents()
         self.nats_history = ConnectionEvents()
@@ -94,7 +97,7 @@ class Bridge:
             ring_bytes=settings.ring_bytes,
             heartbeat_seconds=settings.feed_heartbeat_seconds,
         )
-        self.shore = Shore(self.hub, _limits(settings), self._probe)
+        self.shore = Shore(self.hub, _limits(settings), self._probe, self.seeker.seek)
         instance = settings.instance or default_instance()
         desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
         self.cluster = Cluster(
@@ -127,8 +130,12 @@ class Bridge:
             nats_url,
             "crew-bridge-history",
             self.nats_history,
-            lambda client: self.archive.run(History(client, name, max_bytes=size).read),
+            lambda client: self._read(History(client, name, max_bytes=size)),
         )
+
+    async def _read(self, history: History) -> None:
+        with self.seeker.asking(history):
+            await self.archive.run(history.read)
 
     async def tell_for_ever(self) -> None:
         """Say on the stream how this bridge is."""

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 
 from contracts.errors import ContractError
 
-_POSITION: Final = re.compile(r"([0-9a-zA-Z]{1,64})-([0-9]{1,19})")
+_POSITION: Final = re.compile(r"([0-9A-Za-z][0-9A-Za-z-]{0,63})-([0-9]{1,19})")
 
 
 _MICROSECONDS: Final = 1_000_000

@@ -18,6 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
 
 from bridge.broker.connection import end_if_cancelled
 from bridge.broker.replies import parse_reply
+from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
 

@@ -121,7 +121,8 @@ def _carry_out(hub: Hub, connection: Connection, command: Command, found: Found 
 
 def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Found | None) -> Subscribed:
     _refuse_if_busy(connection)
-    if found is None and (command.since_time or command.last):
+    place = found or Found(command.since, command.epoch, is_found=not (command.since_time or command.last))
+    if not place.is_found:
         raise Refused("unavailable", "the stream does not answer; try again")
     try:
         added = {name: parse_subscription(name) for name in command.subscriptions}
@@ -132,7 +133,6 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
         reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"
         raise Refused("too_many_subscriptions", reason, "subscriptions")
     connection.subscriptions = subscriptions
-    place = found or Found(command.since, command.epoch)
     recovery = hub.change_view(connection, since=place.since, epoch=place.epoch, chunk=place.chunk)
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
 

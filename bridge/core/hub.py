@@ -16,6 +16,7 @@ from bridge.core.log import Log
 from bridge.core.place import Place, locate, recovery_of
 from bridge.core.router import EventRouter
 from bridge.core.socket import CloseCode
+from bridge.core.start import Addressee
 from bridge.core.view import View
 from contracts.messages import Gap, GapReason, Recovery, RecoveryReason
 
@@ -135,18 +136,18 @@ class Hub:
         return self._begin(connection, begin, reason if begin == least else "too_many", chunk)
 
     def question(
-        self, connection: Connection, view: View, since: int | None, epoch: str | None, *, is_backfill: bool
+        self, client: Addressee, view: View, since: int | None, epoch: str | None, *, is_backfill: bool
     ) -> Request | None:
         """What of the stream's past has to be known to answer a cursor exactly, None if the ring has it.
 
-        ``is_backfill``: the connection is open, and ``view`` will be its view.
+        ``is_backfill``: the client has a connection already, and ``view`` will be its view.
         """
         place = locate(self.log, since, epoch, self._max_replay)
         if place.begin >= self.log.floor:
             return None
         if is_backfill:
             return Request(self.log.epoch, view.patterns, place.begin, self.log.floor)
-        return self._cursor(connection, view, place._replace(after=place.begin)).request(self.log)
+        return self._cursor(client, view, place._replace(after=place.begin)).request(self.log)
 
     def drained(self, connection: Connection) -> None:
         """The connection's socket has room again."""
@@ -212,10 +213,9 @@ class Hub:
         self._delivery.go_on(connection)
         return recovery
 
-    def _cursor(self, connection: Connection, view: View, place: Place) -> Cursor:
-        return Cursor(
-            view, place.after, connection.client_id, is_known=connection.is_known, begin=place.begin
-        )
+    @staticmethod
+    def _cursor(client: Addressee, view: View, place: Place) -> Cursor:
+        return Cursor(view, place.after, client.client_id, is_known=client.is_known, begin=place.begin)
 
     def _locate(self, since: int | None, epoch: str | None, chunk: Chunk | None) -> Place:
         if chunk is not None:

@@ -1,8 +1,20 @@
 """Where in the log a client wants to begin, as it says it, and as it turns out to be."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from bridge.core.history import Chunk
+
+
+class Addressee(Protocol):
+    """Whose cursor it is: a `Connection`, or who will have one."""
+
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def is_known(self) -> bool:
+        """Whether the client chose its id."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +42,5 @@ class Found:
     since: int | None = None
     epoch: str | None = None
     chunk: Chunk | None = None
+    is_found: bool = True
+    """False where the stream did not answer."""

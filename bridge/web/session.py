@@ -16,6 +16,7 @@ from bridge.core.connection import Connection
 from bridge.core.frames import Opcode, frame
 from bridge.core.hub import Hub
 from bridge.core.socket import CloseCode
+from bridge.web.seeking import Seek, found_for
 from contracts.messages import Message
 
 _ABNORMAL: Final = 1006
@@ -82,10 +83,10 @@ class Session:
                 # All who wait share one future, which must not be cancelled for one of them.
                 await asyncio.shield(self._writer.drain())
 
-    async def run(self, hub: Hub, connection: Connection, *, max_errors: int) -> None:
+    async def run(self, hub: Hub, connection: Connection, seek: Seek, *, max_errors: int) -> None:
         """Listen until one side ends the connection, then end it properly."""
         try:
-            self.close_code = await self._listen(hub, connection, max_errors)
+            self.close_code = await self._listen(hub, connection, seek, max_errors)
         except asyncio.CancelledError:
             if self._ending is None or self._task is None or self._task.uncancel():
                 raise
@@ -94,7 +95,7 @@ class Session:
             hub.close(connection, self.close_code, "")
         await self._say_goodbye()
 
-    async def _listen(self, hub: Hub, connection: Connection, max_errors: int) -> int:
+    async def _listen(self, hub: Hub, connection: Connection, seek: Seek, max_errors: int) -> int:
         """Answer message after message; returns the code that ended it, ours or the client's."""
         clock = asyncio.get_running_loop().time
         while True:
@@ -102,7 +103,8 @@ class Session:
             connection.last_heard = clock()
             match message.type:
                 case WSMsgType.TEXT:
-                    self._answer(hub, connection, answer(hub, connection, message.data))
+                    found = await found_for(seek, connection, message.data)
+                    self._answer(hub, connection, answer(hub, connection, message.data, found))
                 case WSMsgType.BINARY:
                     reason = "commands are JSON in text messages"
                     self._answer(hub, connection, refusal(hub, connection, "binary_unsupported", reason))

@@ -18,9 +18,12 @@ from bridge.core.connection import Connection
 from bridge.core.goodbye import goodbyes
 from bridge.core.hub import Hub
 from bridge.core.socket import CloseCode
+from bridge.core.start import Addressee, Found, Start
 from bridge.core.sweep import Stale, Sweep
+from bridge.core.view import View
 from bridge.web.errors import refuse
 from bridge.web.origin import is_allowed
+from bridge.web.seeking import Seek
 from bridge.web.session import GOODBYE_SECONDS, NOBODY, Peer, Session
 
 _SWEEP_SECONDS: Final = 1.0
@@ -52,12 +55,16 @@ class Shore:
 
     ``probe`` says how the rest of the bridge is: ``ready`` whether the log is at the stream's head,
     ``filled`` whether it ever was, so that a client's cursor can be judged; the other keys are for people.
+    ``seek`` asks the stream where it has to.
     """
 
-    def __init__(self, hub: Hub, limits: Limits, probe: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self, hub: Hub, limits: Limits, probe: Callable[[], Mapping[str, object]], seek: Seek
+    ) -> None:
         self.hub = hub
         self.limits = limits
         self.probe = probe
+        self.seek = seek
         self.is_draining = False
         self.last_cleanup: datetime | None = None
         self._started = monotonic()
@@ -108,6 +115,16 @@ class Shore:
         refusal = self._admission.ask(len(self.hub.connections), monotonic())
         if refusal is not None:
             raise self._refuse(refusal.why, _WORDS[refusal.why], refusal.retry_after)
+
+    async def find(self, client: Addressee, view: View, start: Start) -> Found:
+        """Where a client that was admitted begins. Refuses it where that cannot be found out now."""
+        try:
+            found = await self.seek(client, view, start)
+        except OSError:
+            raise self._refuse("unavailable", "the stream does not answer", _SOON) from None
+        if self.is_draining:
+            raise self._refuse("draining", "the bridge is shutting down", _SOON)
+        return found
 
     @contextmanager
     def serving(self, connection: Connection, session: Session) -> Iterator[None]:

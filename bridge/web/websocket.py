@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -10,6 +10,8 @@ from aiohttp import web
 
 from bridge.core.connection import Connection
 from bridge.core.frames import frame
+from bridge.core.start import Found
+from bridge.core.view import View
 from bridge.web.errors import refuse
 from bridge.web.query import Query, parse_query
 from bridge.web.session import GOODBYE_SECONDS, Peer, Session
@@ -21,6 +23,14 @@ from contracts.subscriptions import GLOBAL, METRICS, Subscription, crew, executi
 from contracts.types import EventType
 
 log = structlog.get_logger(__name__)
+
+
+class _Client(NamedTuple):
+    """Who will have a connection."""
+
+    client_id: str
+    is_known: bool
+
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Subscriptions = Callable[[web.Request], list[Subscription]]
@@ -58,20 +68,27 @@ async def serve(
     shore: Shore, request: web.Request, endpoint: str, subscriptions: list[Subscription], query: Query
 ) -> web.StreamResponse:
     """A client that was admitted, from its handshake to its end."""
+    client = _Client(query.client_id or uuid4().hex, query.client_id is not None)
+    view = View(frozenset(subscription.pattern for subscription in subscriptions), query.filter, query.batch)
+    found = await shore.find(client, view, query.start)
     session = await _shake_hands(shore, request)
-    connection = _connection(shore, session, endpoint, subscriptions, query)
+    connection = _connection(shore, session, endpoint, client, subscriptions, query)
     with shore.serving(connection, session):
-        await _serve(shore, connection, session, request, query)
+        await _serve(shore, connection, session, request, found)
     return session.response
 
 
 def _connection(
-    shore: Shore, session: Session, endpoint: str, subscriptions: list[Subscription], query: Query
+    shore: Shore,
+    session: Session,
+    endpoint: str,
+    client: _Client,
+    subscriptions: list[Subscription],
+    query: Query,
 ) -> Connection:
     """The connection as the client asked for it, not taken in yet."""
-    client_id = query.client_id or uuid4().hex
-    connection = Connection(client_id, endpoint, session, asyncio.get_running_loop().time())
-    connection.is_known = query.client_id is not None
+    connection = Connection(client.client_id, endpoint, session, asyncio.get_running_loop().time())
+    connection.is_known = client.is_known
     connection.next_heartbeat += shore.limits.heartbeat_seconds
     connection.subscriptions = {subscription.name: subscription for subscription in subscriptions}
     connection.filter, connection.batch = query.filter, query.batch
@@ -79,16 +96,16 @@ def _connection(
 
 
 async def _serve(
-    shore: Shore, connection: Connection, session: Session, request: web.Request, query: Query
+    shore: Shore, connection: Connection, session: Session, request: web.Request, found: Found
 ) -> None:
     """Take the connection in, and let it live."""
-    recovery = shore.hub.open(connection, query.since, query.epoch)
+    recovery = shore.hub.open(connection, found.since, found.epoch, found.chunk)
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
     fields = {"client_id": connection.client_id, "endpoint": connection.endpoint}
     log.info("connection opened", remote=request.remote, **fields)
     try:
-        await session.run(shore.hub, connection, max_errors=shore.limits.max_errors)
+        await session.run(shore.hub, connection, shore.seek, max_errors=shore.limits.max_errors)
     finally:
         log.info("connection closed", code=session.close_code, events=connection.events_sent, **fields)
 

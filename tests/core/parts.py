@@ -89,7 +89,7 @@ def event(
 class Bench:
     """A hub, and whom it calls; the stream behind it holds what was published."""
 
-    def __init__(self, max_bytes: int = 1 << 20, floor: int = 0) -> None:
+    def __init__(self, max_bytes: int = 1 << 20, floor: int = 0, max_replay: int | None = None) -> None:
         log = Log(max_bytes)
         log.reset("e0", floor)
         self.is_woken = False
@@ -103,6 +103,7 @@ class Bench:
             full=self.full.append,
             fetch=self.stream.asked.append,
             now=lambda: self.now,
+            max_replay=max_replay,
         )
 
     def _wake(self) -> None:

@@ -245,3 +245,14 @@ def test_a_client_may_be_handed_a_socket_that_is_full_already() -> None:
     bench.hub.open(connection)
 
     assert (bench.full, connection.group) == ([connection], None)
+
+
+def test_an_addressed_event_may_be_what_fills_a_socket() -> None:
+    bench = Bench()
+    connection, socket = bench.connect("global")
+    socket.is_stuck, socket.backlog = True, LIMIT
+
+    bench.publish(event(1, client_id="me"))
+
+    assert seqs(socket) == [1]
+    assert (bench.full, connection.group) == ([connection], None)

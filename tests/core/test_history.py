@@ -1,9 +1,18 @@
 """Who looks back beyond the ring: what is asked of the stream, when, and what becomes of the answer."""
 
+import json
+
+import pytest
+
 from bridge.core.addressed import Addressed
+from bridge.core.commands import answer, start_of
 from bridge.core.history import Chunk, Request
 from bridge.core.socket import CloseCode
+from bridge.core.start import Found, Start
+from bridge.core.view import View
+from contracts.messages import Error, Subscribed
 from contracts.subjects import ANY, Pattern
+from contracts.subscriptions import crew, parse_subscription
 from tests.core.parts import LIMIT, Bench, event, messages, seqs
 
 ALL = frozenset({Pattern(ANY, ANY, ANY, ANY)})
@@ -204,3 +213,76 @@ def test_an_answer_for_another_stream_is_ignored() -> None:
 
     assert bench.hub.log.first == 0
     assert not bench.hub.is_wanted(request)
+
+
+def test_a_command_says_where_it_looks_back_to_and_what_the_view_will_be() -> None:
+    bench = Bench()
+    connection, _ = bench.connect("crew_c1")
+    subscribe = {"action": "subscribe", "subscriptions": ["crew_c2"]}
+
+    def start(**place: object) -> Start | None:
+        found = start_of(connection, json.dumps(subscribe | place))
+        assert found is None or found[0] == View(frozenset({crew("c1").pattern, crew("c2").pattern}))
+        return found and found[1]
+
+    assert start() is None
+    assert start(since=7, epoch="e0") == Start(since=7, epoch="e0")
+    assert start(last=5) == Start(last=5)
+    assert start(since_time="1970-01-01T00:00:01Z") == Start(time_ns=1_000_000_000)
+    assert start(since=7, last=5) is None
+    assert start_of(connection, '{"action":"subscribe","subscriptions":["nonsense"],"since":7}') is None
+    assert start_of(connection, '{"action":"ping"}') is None
+
+
+@pytest.mark.parametrize("place", [{"last": 5}, {"since_time": "2026-11-24T12:00:00Z"}])
+def test_what_only_the_stream_knows_is_not_guessed(place: dict[str, object]) -> None:
+    bench = Bench()
+    connection, _ = bench.connect()
+    text = json.dumps({"action": "subscribe", "subscriptions": ["global"]} | place)
+
+    for found in (None, Found(is_found=False)):
+        said = answer(bench.hub, connection, text, found)
+        assert isinstance(said, Error)
+        assert said.code == "unavailable"
+    said = answer(bench.hub, connection, text, Found(0, "e0"))
+    assert isinstance(said, Subscribed)
+    assert said.recovery is not None
+
+
+def test_a_cursor_is_judged_by_what_the_stream_said_and_counted() -> None:
+    bench = _bench()
+    bench.stream.forget(11)
+    view = View(frozenset({parse_subscription("global").pattern}))
+    connection, socket = bench.connect()
+    request = bench.hub.question(connection, view, 3, "e0", is_backfill=True)
+    assert request == Request("e0", ALL, 3, 0)
+
+    connection.subscriptions["global"] = parse_subscription("global")
+    recovery = bench.hub.change_view(connection, since=3, epoch="e0", chunk=bench.stream.read(request))
+    bench.settle_with_stream()
+
+    assert recovery is not None
+    assert (recovery.reason, recovery.from_, recovery.count) == ("too_old", 4, 30)
+    assert seqs(socket) == list(range(11, 41))
+    assert bench.hub.question(connection, view, 39, "e0", is_backfill=True) is None
+    assert bench.hub.question(connection, view, None, None, is_backfill=False) is None
+
+
+@pytest.mark.parametrize("since", [0, 5])
+def test_who_looks_back_further_than_allowed_is_told_what_is_left_out(since: int) -> None:
+    bench = Bench(max_replay=10)
+    bench.publish(*(event(seq) for seq in range(1, 31)))
+
+    connection, socket = bench.connect("custom_updates", since=since)
+    bench.settle()
+    added = bench.subscribe(connection, "global", since=since, epoch="before")
+    bench.settle()
+
+    gap = {"type": "gap", "from": since + 1, "to": 20, "reason": "too_many"}
+    assert messages(socket)[0] == gap
+    assert seqs(socket) == list(range(21, 31))
+    assert added is not None
+    assert (added.recovered, added.reason, added.from_, added.count) == (False, "stream_reset", 21, 0)
+    assert messages(socket)[-1] == gap | {"from": 1}
+    assert bench.hub.counters.recoveries == {"too_many": 1, "stream_reset": 1}
+    assert bench.hub.counters.gaps == {"too_many": 2}

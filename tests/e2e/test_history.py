@@ -3,16 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
 from nats.js.client import JetStreamContext
-from websockets.exceptions import ConnectionClosed
 
-from tests.client import Client, Json, Listener
+from tests.client import Client, Json
 from tests.conftest import StartBridge
 from tests.nats_server import NatsServer
 from tests.waiting import soon
@@ -23,18 +22,24 @@ SMALL_RING: dict[str, Any] = {"ring_bytes": 40_000, "history_chunk_bytes": 20_00
 
 
 @pytest.fixture
-def nats_url(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path) -> Iterator[NatsServer]:
     """A server for one test: its stream is what the test says."""
     server = NatsServer(tmp_path)
     server.start()
-    yield server.url
+    yield server
     server.stop()
+
+
+@pytest.fixture
+def nats_url(server: NatsServer) -> str:
+    """Where it is."""
+    return server.url
 
 
 @pytest.fixture
 async def jetstream(nats_url: str) -> AsyncIterator[JetStreamContext]:
     """Plain nats-py, to publish and to take away."""
-    client = await nats.connect(nats_url)
+    client = await nats.connect(nats_url, max_reconnect_attempts=-1)
     yield client.jetstream()
     await client.close()
 
@@ -218,31 +223,194 @@ async def test_a_slow_client_falls_out_of_the_ring_and_loses_nothing(
         assert await metric(bridge, 'history_requests_total{by="read"}') > 0
 
 
-async def test_a_stream_that_is_made_anew_while_it_is_read_ends_who_reads_it(
+async def test_a_stream_that_is_made_anew_ends_who_reads_it(
     start_bridge: StartBridge, jetstream: JetStreamContext
 ) -> None:
-    async with start_bridge(**SMALL_RING, feed_heartbeat_seconds=0.2) as bridge:
-        await publish(jetstream, 200)
-        await stored(bridge, 200)
-        await jetstream.delete_stream("CREW_EVENTS")
-        async with bridge.connect("global", since=0) as reader:
-            code = await _end_of(reader)
+    small = SMALL_RING | {"buffer_bytes": 8 * 1024, "feed_heartbeat_seconds": 0.2}
+    async with start_bridge(**small) as bridge:
+        await publish(jetstream, 2_000)
+        await stored(bridge, 2_000)
+        async with raw_client(bridge, "global", receive_buffer=SMALL, since=0) as reader:
+            epoch = reader.first["epoch"]
+            assert (await reader.message())["seq"] == 1
+            await jetstream.delete_stream("CREW_EVENTS")
+            code, _ = await reader.closing()
         assert code == 4001
-        epoch = reader.first["epoch"]
-
-        async def is_new() -> bool:
-            return bool((await bridge.get("/readyz"))[1]["epoch"] != epoch)
-
-        await soon(is_new)
+        await _renewed(bridge, epoch)
         await publish(jetstream, 5)
         async with bridge.connect("global", since=100, epoch=epoch) as after:
             assert after.first["recovery"]["reason"] == "stream_reset"
             assert numbers(await after.events(5)) == [1, 2, 3, 4, 5]
 
 
-async def _end_of(listener: Listener) -> int | None:
-    with suppress(ConnectionClosed):
-        async with asyncio.timeout(20):
-            async for _ in listener.socket:
-                pass
-    return listener.socket.close_code
+async def test_who_comes_while_the_stream_is_made_anew_begins_with_the_new_one(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING, feed_heartbeat_seconds=0.2) as bridge:
+        await publish(jetstream, 200)
+        await stored(bridge, 200)
+        epoch = (await bridge.get("/readyz"))[1]["epoch"]
+        await jetstream.delete_stream("CREW_EVENTS")
+        async with bridge.connect("global", since=0) as reader:
+            await _renewed(bridge, epoch)
+            await publish(jetstream, 5)
+            assert reader.first["epoch"] != epoch
+            assert numbers(await reader.events(5)) == [1, 2, 3, 4, 5]
+
+
+async def _renewed(bridge: Client, epoch: str) -> None:
+    async def look() -> bool:
+        status, body = await bridge.get("/readyz")
+        return status == 200 and bool(body["epoch"] != epoch)
+
+    await soon(look)
+
+
+async def test_the_answer_is_exact_where_the_past_that_counts_is_read_at_once(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(ring_bytes=40_000) as bridge:
+        await publish(jetstream, 300)
+        await stored(bridge, 300)
+        async with bridge.connect("executions/e1", since=0) as one:
+            assert one.first["recovery"] == {
+                "recovered": True,
+                "reason": "replayed",
+                "from": 1,
+                "to": 300,
+                "count": 75,
+            }
+            said = await one.ask({"action": "subscribe", "subscriptions": ["execution_e2"], "since": 99})
+            assert said["recovery"]["count"] == 50
+            await one.events(50)
+        await jetstream.purge_stream("CREW_EVENTS", seq=101)
+        epoch = one.first["epoch"]
+        async with bridge.connect("executions/e3", since=50, epoch=epoch) as late:
+            assert late.first["recovery"] == {
+                "recovered": False,
+                "reason": "too_old",
+                "from": 51,
+                "to": 300,
+                "count": 50,
+            }
+            assert await late.message() == {"type": "gap", "from": 51, "to": 100, "reason": "too_old"}
+            await late.events(50)
+        async with bridge.connect("executions/none", since=0) as nothing:
+            assert nothing.first["recovery"]["reason"] == "nothing_missed"
+            assert nothing.first["recovery"]["from"] == 101
+
+
+async def test_the_last_so_many_events_come_from_the_ring_and_from_the_stream(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 3, priority="high")
+        await publish(jetstream, 2_000, first=4)
+        await publish(jetstream, 1, first=2_004, priority="high")
+        await stored(bridge, 2_004)
+        cases: list[tuple[str, dict[str, object], list[int]]] = [
+            ("global", {"last": 3}, [2_002, 2_003, 2_004]),
+            ("global", {"last": 700}, list(range(1_305, 2_005))),
+            ("executions/e1", {"last": 2}, [1_997, 2_001]),
+            ("executions/e1", {"last": 300}, list(range(805, 2_005, 4))),
+            ("executions/e1", {"last": 5_000}, list(range(1, 2_005, 4))),
+            ("global", {"last": 2, "min_priority": "high"}, [3, 2_004]),
+            ("global", {"last": 9, "min_priority": "high"}, [1, 2, 3, 2_004]),
+            ("executions/none", {"last": 9}, []),
+        ]
+        for endpoint, query, expected in cases:
+            async with bridge.connect(endpoint, **query) as listener:
+                assert listener.first["recovery"]["recovered"]
+                assert numbers(await listener.events(len(expected))) == expected
+                assert await listener.nothing_more()
+        async with bridge.connect("custom") as custom:
+            said = await custom.ask({"action": "subscribe", "subscriptions": ["execution_e3"], "last": 200})
+            assert said["recovery"]["recovered"]
+            assert numbers(await custom.events(200)) == list(range(1_207, 2_005, 4))
+            assert await custom.nothing_more()
+
+
+async def test_what_was_stored_since_a_moment_comes(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 300)
+        await stored(bridge, 300)
+        moment = (await jetstream.get_msg("CREW_EVENTS", 101)).time
+        assert moment is not None
+        before = moment - timedelta(hours=1)
+        for time, first in ((moment, 101), (before, 1), (moment + timedelta(hours=1), 301)):
+            async with bridge.connect("global", since_time=time.isoformat()) as listener:
+                assert listener.first["recovery"]["from"] == first
+                assert numbers(await listener.events(301 - first)) == list(range(first, 301))
+                assert await listener.nothing_more()
+        async with bridge.connect("custom") as custom:
+            command = {"subscriptions": ["execution_e0"], "since_time": moment.isoformat()}
+            said = await custom.ask({"action": "subscribe"} | command)
+            assert said["recovery"]["recovered"]
+            assert numbers(await custom.events(50)) == list(range(104, 301, 4))
+
+
+async def test_a_browser_may_be_ahead_of_the_bridge_that_it_comes_to(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    """It was told more by another bridge."""
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 20)
+        await stored(bridge, 20)
+        head = 20
+        for _ in range(20):
+            await publish(jetstream, 1, first=head + 1)
+            async with bridge.connect("global", since=head + 1) as listener:
+                assert listener.first["recovery"]["reason"] == "nothing_missed"
+            head += 1
+        async with bridge.connect("global", since=head + 1) as listener:
+            assert listener.first["recovery"]["reason"] == "unknown_cursor"
+
+
+async def test_more_than_may_be_asked_for_is_cut_with_an_announced_gap(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING, replay_max_events=100) as bridge:
+        await publish(jetstream, 300)
+        await stored(bridge, 300)
+        async with bridge.connect("global", since=10) as listener:
+            recovery = listener.first["recovery"]
+            assert (recovery["recovered"], recovery["reason"]) == (False, "too_many")
+            assert (recovery["from"], recovery["count"]) == (201, 100)
+            assert await listener.message() == {"type": "gap", "from": 11, "to": 200, "reason": "too_many"}
+            assert numbers(await listener.events(100)) == list(range(201, 301))
+        async with bridge.connect("custom") as custom:
+            said = await custom.ask({"action": "subscribe", "subscriptions": ["global"], "since": 250})
+            assert said["recovery"]["recovered"]
+            assert numbers(await custom.events(50)) == list(range(251, 301))
+
+
+async def test_a_server_that_is_away_delays_who_looks_back_and_loses_nothing(
+    start_bridge: StartBridge, jetstream: JetStreamContext, server: NatsServer
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 300)
+        await stored(bridge, 300)
+        server.kill()
+        async with bridge.connect("global", since=0) as reader:
+            server.start()
+            assert numbers(await reader.events(300)) == list(range(1, 301))
+            assert await reader.nothing_more()
+        assert await metric(bridge, "gaps_total") == 0
+
+
+async def test_a_restarted_bridge_knows_what_was_addressed_to_a_client_before_it_began(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge():
+        pass
+    await publish(jetstream, 40)
+    await publish(jetstream, 3, first=41, client_id="me")
+    await publish(jetstream, 300, first=44)
+    async with (
+        start_bridge(**SMALL_RING) as bridge,
+        bridge.connect("crews/none", since=0, client_id="me") as mine,
+    ):
+        assert numbers(await mine.events(3)) == [41, 42, 43]
+        assert await mine.nothing_more()

@@ -3,6 +3,7 @@
 import pytest
 from multidict import MultiDict
 
+from bridge.core.start import Start
 from bridge.web.query import parse_query
 from contracts.errors import ContractError
 from contracts.filters import EventFilter
@@ -31,6 +32,21 @@ def test_every_parameter_is_read() -> None:
     assert query.filter == EventFilter(types=types, min_priority=EventPriority.HIGH)
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-11-24T12:00:00Z", "2026-11-24T17:30:00+05:30", "2026-11-24T17:30:00 05:30"]
+)
+def test_a_moment_to_begin_with_needs_a_time_zone_and_forgives_its_plus(text: str) -> None:
+    assert parse_query(MultiDict(since_time=text)).start == Start(time_ns=1_795_521_600_000_000_000)
+
+
+def test_where_to_begin_is_said_in_one_way() -> None:
+    assert parse_query(MultiDict(last="50")).start == Start(last=50)
+    assert parse_query(MultiDict(since="8", epoch="e1")).start == Start(since=8, epoch="e1")
+    assert not parse_query(MultiDict()).start.is_place
+    with pytest.raises(ContractError, match="last: cannot be given together with since"):
+        parse_query(MultiDict(since="8", last="50"))
+
+
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("true", True), ("0", False), ("false", False)])
 def test_batch_is_a_yes_or_no(text: str, value: bool) -> None:
     assert parse_query(MultiDict(batch=text)).batch is value
@@ -43,6 +59,10 @@ def test_batch_is_a_yes_or_no(text: str, value: bool) -> None:
         ("since", "x"),
         ("since", "-1"),
         ("since", "1.5"),
+        ("since_time", "yesterday"),
+        ("since_time", "2026-11-24T12:00:00"),
+        ("last", "0"),
+        ("last", "10001"),
         ("epoch", ""),
         ("epoch", "e" * 65),
         ("types", ""),
