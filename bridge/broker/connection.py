@@ -10,6 +10,8 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
+from bridge.broker.express import ExpressParser
+
 log = structlog.get_logger(__name__)
 
 _RECONNECT_WAIT_SECONDS = 0.5
@@ -72,6 +74,7 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
     ``url``: one or several servers, separated by commas.
     """
     client = Client()
+    client._ps = ExpressParser(client)
     events.is_ending = False
     callbacks: dict[str, Callable[..., Awaitable[None]]] = {
         "reconnected_cb": events.reconnected,

@@ -34,6 +34,22 @@ def ordered(inbox: str, after: int, heartbeat_seconds: float) -> ConsumerConfig:
     )
 
 
+_STATUS: Final = b"NATS/1.0 "
+"""What begins the headers of a control message, and of no other."""
+_WITH_REPLY: Final = {b"MSG": 5, b"HMSG": 6}
+"""How many words a message has that says where it is in the stream."""
+
+
+def _delivered(words: list[bytes]) -> Delivered | None:
+    """Where the message is in its stream and consumer; None if it does not say so."""
+    if len(words) != _WITH_REPLY.get(words[0]):
+        return None
+    try:
+        return parse_reply(words[3].decode())
+    except ValueError:
+        return None
+
+
 class Reader(Protocol):
     """Who reads the stream, consumer after consumer."""
 
@@ -64,6 +80,7 @@ class Consumption:
         self._explained = 0
         """So many of the next messages were sent before the stream was last asked where it begins."""
         self._open = asyncio.Event()
+        self._is_at_work = False
         self.subscription: Subscription | None = None
         self.was_heard = False
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -72,12 +89,39 @@ class Consumption:
         """Take what has come, and what comes."""
         self._open.set()
 
-    async def on_message(self, message: Msg) -> None:
-        """nats-py calls this for every message of the inbox, one after the other."""
+    def take_at_once(self, words: list[bytes], data: bytes, begin: int) -> bool:
+        """Take the next message of the stream if nothing is before it, and nothing is to be asked about it.
+
+        See `bridge.broker.express.Taker`.
+        """
+        if self._is_at_work or self._waiting or self.ended.done() or not self._open.is_set():
+            return False
+        delivered = _delivered(words)
+        if delivered is None or data.startswith(_STATUS, begin):
+            return False
+        if delivered.consumer_seq != self._last + 1 or delivered.stream_seq != self._reader.last_seq + 1:
+            return False
         self.was_heard = True
-        await self._open.wait()
-        if self.ended.done():
-            return
+        self._last = delivered.consumer_seq
+        self._explained = max(self._explained - 1, 0)
+        head = int(words[-2]) if words[0] == b"HMSG" else 0
+        payload = data[begin + head : begin + int(words[-1])]
+        stored = StoredMessage(words[1].decode(), payload, delivered.stream_seq, delivered.stored_ns)
+        self._reader.take(stored, delivered.pending)
+        return True
+
+    async def on_message(self, message: Msg) -> None:
+        """nats-py calls this for every other message of the inbox, one after the other."""
+        self.was_heard = True
+        self._is_at_work = True
+        try:
+            await self._open.wait()
+            if not self.ended.done():
+                await self._deal_with(message)
+        finally:
+            self._is_at_work = False
+
+    async def _deal_with(self, message: Msg) -> None:
         control = parse_control(message.headers, message.reply)
         if control is None:
             await self._take(message)

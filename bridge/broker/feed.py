@@ -20,6 +20,7 @@ from nats.js.api import StreamInfo, StreamState
 
 from bridge.broker.connection import ConnectionEvents, end_if_cancelled, revive
 from bridge.broker.consumption import Consumption, ordered
+from bridge.broker.express import at_once
 from bridge.broker.fitness import judge
 from bridge.broker.place import Place, verdict
 from bridge.broker.sink import Sink
@@ -124,7 +125,8 @@ class Feed:
         )
         consumption.subscription = subscription
         try:
-            return await self._follow(client, consumption, inbox)
+            with at_once(client, subscription, consumption.take_at_once):
+                return await self._follow(client, consumption, inbox)
         finally:
             self.is_caught_up = False
             if not client.is_closed:
