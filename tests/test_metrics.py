@@ -1,6 +1,7 @@
 """The numbers that operators see: right after known traffic, scraped by a real Prometheus."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.crew import EventPublisher
+from bridge.metrics import labels
 from contracts import create_agent_event, create_event, create_execution_event, create_task_event
 from tests.client import Client
 from tests.conftest import StartBridge
@@ -35,6 +37,7 @@ ALL = {
     *("workers", "workers_lost", "worker_published", "worker_waiting"),
 }
 Values = dict[str, float]
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 @pytest.fixture
@@ -207,3 +210,23 @@ async def test_a_code_that_a_client_made_up_is_no_label_of_its_own(quiet_bridge:
         return values.get("connections_closed_total.other") == 2 and "connections_closed_total.1000" in values
 
     await soon(closed)
+
+
+def test_what_the_readme_says_that_clients_are_told_is_counted_from_the_start() -> None:
+    """A code that is new here has to be in the list of its label, or its first rise is no rise."""
+    errors, refusals = re.search(
+        r"\*\*Errors\*\* have(.*?)Who is\s+refused before(.*?)\n\n", README, flags=re.DOTALL
+    ).groups()  # type: ignore[union-attr]  # else the test has to be written anew
+    unnamed = {"type", "error", "code", "message", "field", "Retry-After"}
+
+    assert set(re.findall(r"`([\w-]+)`", errors)) - unnamed == set(labels.ERROR.values)
+    assert set(re.findall(r"`([\w-]+)`", refusals)) - unnamed == set(labels.REFUSAL.values)
+
+
+async def test_every_client_that_is_not_let_in_is_counted(quiet_bridge: Client) -> None:
+    assert (await quiet_bridge.get("/api/v1/websocket/ws/global"))[0] == 400
+    assert (await quiet_bridge.get("/api/v1/websocket/ws/global?since=-1"))[0] == 400
+    values = await scraped(quiet_bridge)
+
+    assert values["connections_refused_total.not_a_websocket"] == 1
+    assert values["connections_refused_total.invalid_request"] == 1

@@ -28,10 +28,16 @@ ERROR: Final = Label(
     "code",
     (
         *("invalid_json", "invalid_command", "unknown_action", "invalid_subscription", "not_subscribed"),
-        *("too_many_subscriptions", "busy", "binary_unsupported"),
+        *("too_many_subscriptions", "busy", "unavailable", "binary_unsupported"),
     ),
 )
-REFUSAL: Final = Label("code", ("starting", "draining", "origin_refused", "too_many_connections", "too_fast"))
+REFUSAL: Final = Label(
+    "code",
+    (
+        *("invalid_request", "not_a_websocket", "origin_refused"),
+        *("starting", "draining", "unavailable", "too_fast", "too_many_connections"),
+    ),
+)
 OPERATION: Final = Label(
     "operation",
     (
@@ -43,7 +49,7 @@ OPERATOR_ERROR: Final = Label(
     "code",
     (
         *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
-        *("stream_unavailable", "http"),
+        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "http"),
     ),
 )
 CLOSE_CODE: Final = Label(
@@ -53,4 +59,6 @@ BAD_FIELD: Final = Label("field", ("json", "subject", "event_type", "data", "unk
 HISTORY_COST: Final = Label("by")
 RECOVERY: Final = Label("reason", get_args(RecoveryReason))
 GAP: Final = Label("reason", get_args(GapReason))
-RESET: Final = Label("reason", ("reconnect", "silence", "hole", "overflow", "error"))
+RESET: Final = Label(
+    "reason", ("reconnect", "silence", "hole", "overflow", "order", "stream", "behind", "error")
+)

@@ -58,6 +58,7 @@ def _handler(endpoint: str, subscriptions: Subscriptions) -> Handler:
             query = parse_query(request.query)
             first = subscriptions(request)
         except ContractError as error:
+            shore.hub.counters.refused["invalid_request"] += 1
             raise refuse(400, "invalid_request", error.reason, error.field) from None
         return await serve(shore, request, endpoint, first, query)
 
@@ -115,6 +116,7 @@ async def _shake_hands(shore: Shore, request: web.Request) -> Session:
         autoping=False, compress=False, max_msg_size=shore.limits.max_message_bytes, timeout=GOODBYE_SECONDS
     )
     if not response.can_prepare(request):
+        shore.hub.counters.refused["not_a_websocket"] += 1
         raise refuse(400, "not_a_websocket", "only a WebSocket can connect here")
     writer = await response.prepare(request)
     transport = request.transport
