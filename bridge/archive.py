@@ -118,7 +118,7 @@ class Archive:
                 chunk = self._shelf.find(request) or await self._read(request, read)
             except OSError as error:
                 self.failures += 1
-                log.warning("past not readable", error=str(error) or type(error).__name__)
+                log.info("past not readable", after=request.after, error=str(error) or type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._tell(request, chunk)

@@ -113,7 +113,14 @@ class Bridge:
         connections, taps = ConnectionManager(fleet, self.publisher), Taps(desk, fleet)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
         sources = Sources(
-            self.hub, self.feed, self.nats, self.archive, self.publisher, self.census, self.loop_delay
+            self.hub,
+            self.feed,
+            self.nats,
+            self.nats_history,
+            self.archive,
+            self.publisher,
+            self.census,
+            self.loop_delay,
         )
         self.health = Health(instance, sources, lambda: self.shore.is_ready)
         self.parts = Parts(self.shore, connections, taps, audit, registry_of(sources))

@@ -31,7 +31,7 @@ ALL = {
     *("feed_caught_up", "feed_lag", "feed_lag_seconds", "feed_resets"),
     *("nats_connected", "nats_disconnects", "nats_reconnects", "nats_errors"),
     *("published", "publish_failures"),
-    *("history_requests", "history_failures", "history_bytes"),
+    *("history_disconnects", "history_requests", "history_failures", "history_bytes"),
     *("history_in_flight", "history_queued"),
     *("crew_events", "crew_tokens", "crew_duration_seconds", "crew_events_lost"),
     *("workers", "workers_lost", "worker_published", "worker_waiting"),

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
 
-from bridge.broker.connection import end_if_cancelled
+from bridge.broker.connection import end_if_cancelled, revive
 from bridge.broker.replies import parse_reply
 from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
@@ -24,6 +24,7 @@ from contracts.subjects import ANY, Pattern
 
 MAX_MESSAGES: Final = 5_000
 """Messages of one read, however small they are."""
+_API_SECONDS: Final = 2.0
 _PULL_SECONDS: Final = 2.0
 _HEARTBEAT_SECONDS: Final = 0.02
 """A consumer that has nothing more says so after so long, and how far it has looked."""
@@ -57,6 +58,7 @@ class History:
 
     def __init__(self, client: Client, name: str, *, max_bytes: int) -> None:
         self._client = client
+        self._jetstream = client.jetstream(timeout=_API_SECONDS)
         self._name = name
         self._max_bytes = max_bytes
 
@@ -65,31 +67,38 @@ class History:
 
         Takes seconds at most. Raises `OSError` where it cannot be had: no NATS, or not this stream any more.
         """
+        try:
+            return await self._read(epoch, patterns, after, upto)
+        except OSError:
+            await revive(self._client, _API_SECONDS)
+            raise
+
+    async def _read(self, epoch: str, patterns: frozenset[Pattern], after: int, upto: int) -> Stretch:
         pull = _Pull(after, upto)
-        with _as_os_errors():
+        with self._as_os_errors():
             await self._consume(patterns, pull)
-            info = await self._client.jetstream().stream_info(self._name)
+            info = await self._jetstream.stream_info(self._name)
         if not is_of(info, epoch):
             raise OSError("the stream is another one")
         return _stretch(pull, after, info.state.first_seq)
 
     async def span(self) -> Span:
         """What there is. Raises `OSError` as `read` does; so do the others."""
-        with _as_os_errors():
-            info = await self._client.jetstream().stream_info(self._name)
+        with self._as_os_errors():
+            info = await self._jetstream.stream_info(self._name)
         return Span(info.state.first_seq, info.state.last_seq)
 
     async def before(self, time_ns: int) -> int:
         """The last ``seq`` that was stored before ``time_ns``, in nanoseconds since 1970."""
         time = datetime.fromtimestamp(time_ns / _NANOSECONDS, UTC)
         config = self._config(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=time)
-        with _as_os_errors():
+        with self._as_os_errors():
             async with self._consumer(config) as info:
                 return info.delivered.stream_seq if info.delivered is not None else 0
 
     async def count(self, patterns: frozenset[Pattern], after: int) -> int:
         """How many messages after ``after`` a read of ``patterns`` would bring, now."""
-        with _as_os_errors():
+        with self._as_os_errors():
             async with self._consumer(self._selecting(patterns, after)) as info:
                 return info.num_pending or 0
 
@@ -110,6 +119,18 @@ class History:
             filter_subjects=filters_of(patterns),
         )
 
+    @contextmanager
+    def _as_os_errors(self) -> Iterator[None]:
+        """Without a connection requests would wait in vain."""
+        if not self._client.is_connected:
+            raise ConnectionError("there is no connection to NATS")
+        try:
+            yield
+        except NatsError as error:
+            raise OSError(str(error) or type(error).__name__) from error
+        finally:
+            end_if_cancelled()
+
     @staticmethod
     def _config(**choice: Any) -> ConsumerConfig:
         """A consumer that nobody needs after a moment."""
@@ -124,13 +145,12 @@ class History:
 
     @asynccontextmanager
     async def _consumer(self, config: ConsumerConfig) -> AsyncIterator[ConsumerInfo]:
-        jetstream = self._client.jetstream()
-        info = await jetstream.add_consumer(self._name, config)
+        info = await self._jetstream.add_consumer(self._name, config)
         try:
             yield info
         finally:
             with suppress(NatsError, OSError):
-                await jetstream.delete_consumer(self._name, info.name)
+                await self._jetstream.delete_consumer(self._name, info.name)
 
     async def _pull(self, consumer: str, inbox: str, pull: "_Pull") -> None:
         """Ask for messages until there is something to show for it."""
@@ -148,16 +168,6 @@ class History:
         await self._client.publish(subject, json.dumps(request | timing).encode(), reply=inbox)
         await asyncio.wait([pull.ended], timeout=2 * _PULL_SECONDS)
         return pull.ended.result() if pull.ended.done() else "silence"
-
-
-@contextmanager
-def _as_os_errors() -> Iterator[None]:
-    try:
-        yield
-    except NatsError as error:
-        raise OSError(str(error) or type(error).__name__) from error
-    finally:
-        end_if_cancelled()
 
 
 class _Pull:

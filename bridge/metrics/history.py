@@ -19,5 +19,7 @@ def history(sources: Sources) -> Iterator[Metric]:
     )
     yield counter("history_bytes", "Bytes of messages read from the past", archive.bytes)
     yield counter("history_failures", "Reads of the past that failed and were tried again", archive.failures)
+    lost = sources.nats_history.disconnects
+    yield counter("history_disconnects", "Connections to NATS lost by which the past is read", lost)
     yield gauge("history_in_flight", "Reads of the past under way", archive.in_flight)
     yield gauge("history_queued", "Requests for the past whose turn has not come", archive.queued)

@@ -18,6 +18,8 @@ class Sources:
     hub: Hub
     feed: Feed
     nats: ConnectionEvents
+    nats_history: ConnectionEvents
+    """Of the connection by which the past is read."""
     archive: Archive
     publisher: Publisher
     census: Census

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
-from bridge.broker.history import MAX_MESSAGES, History, Stretch, filters_of
+from bridge.broker.history import MAX_MESSAGES, History, Stretch, _Pull, _stretch, filters_of
 from bridge.broker.stream import ensure_stream, epoch_of
+from contracts.positions import nanoseconds
 from contracts.subjects import ANY, Pattern
 from tests.broker.sink import NAME, fill, settings
 from tests.nats_server import NatsServer
@@ -202,3 +203,80 @@ async def _outcome(history: History, current: str, upto: int) -> str:
     except OSError:
         return "refused"
     return "read"
+
+
+class _Reply:
+    """What nats-py hands to a subscription."""
+
+    def __init__(self, seq: int, number: int, headers: dict[str, str] | None = None) -> None:
+        self.subject = "task.completed"
+        self.data = b""
+        self.headers = headers
+        self.reply = f"$JS.ACK.S.c.1.{seq}.{number}.5.0"
+
+
+async def _pulled(upto: int, *replies: _Reply) -> _Pull:
+    pull = _Pull(0, upto)
+    pull.begin(10)
+    for reply in replies:
+        await pull.on_message(reply)  # type: ignore[arg-type]  # as much of one as is looked at
+    return pull
+
+
+def _idle(consumer_seq: int, stream_seq: int) -> _Reply:
+    headers = {"Status": "100", "Nats-Last-Consumer": str(consumer_seq), "Nats-Last-Stream": str(stream_seq)}
+    return _Reply(0, 0, headers)
+
+
+async def test_a_message_that_was_dropped_on_the_way_ends_a_read() -> None:
+    pull = await _pulled(9, _Reply(1, 1), _Reply(3, 3), _Reply(4, 4))
+    assert (pull.ended.result(), pull.scanned) == ("hole", 1)
+    pull = await _pulled(9, _Reply(1, 1), _idle(2, 9))
+    assert (pull.ended.result(), pull.scanned) == ("hole", 1)
+
+
+async def test_a_replica_that_lags_does_not_end_a_read_before_it_has_looked_at_everything() -> None:
+    pull = await _pulled(9, _Reply(1, 1), _idle(1, 5))
+    assert (pull.ended.done(), pull.scanned) == (False, 5)
+    pull = await _pulled(9, _Reply(1, 1), _idle(1, 5), _Reply(7, 2), _idle(2, 20))
+    assert (pull.ended.result(), pull.scanned, len(pull.messages)) == ("complete", 9, 2)
+
+
+@pytest.mark.parametrize(
+    ("seqs_read", "scanned", "first", "expected"),
+    [
+        ([3, 4, 5], 5, 3, ([3, 4, 5], 5, (1, 2))),
+        ([3, 4, 5], 5, 5, ([3, 4, 5], 5, (1, 2))),
+        ([3, 4, 7, 8], 8, 6, ([3, 4], 4, (1, 2))),
+        ([3, 4], 8, 9, ([3, 4], 4, (1, 2))),
+        ([1, 2, 3], 3, 3, ([1, 2, 3], 3, None)),
+        ([1, 9], 9, 9, ([1], 1, None)),
+        ([], 4, 9, ([], 8, (1, 8))),
+    ],
+)
+async def test_retention_that_overtakes_a_read_hides_no_loss(
+    seqs_read: list[int], scanned: int, first: int, expected: tuple[list[int], int, tuple[int, int] | None]
+) -> None:
+    """Between what was sent there may have been more, if it lies before what the stream now begins with."""
+    replies = [_Reply(seq, number) for number, seq in enumerate(seqs_read, 1)]
+    pull = await _pulled(20, *replies, _idle(len(seqs_read), scanned))
+
+    stretch = _stretch(pull, 0, first)
+
+    assert (seqs(stretch), stretch.upto, stretch.lost) == expected
+
+
+async def test_the_stream_tells_what_it_holds_and_where_a_moment_is(stream: Client) -> None:
+    await fill(stream, 50)
+    await stream.jetstream().purge_stream(NAME, seq=11)
+    history = History(stream, NAME, max_bytes=MIB)
+    moment = (await stream.jetstream().get_msg(NAME, 21)).time
+    assert moment is not None
+
+    assert await history.span() == (11, 50)
+    assert await history.before(nanoseconds(moment)) == 20
+    assert await history.before(0) == 10
+    assert await history.before(nanoseconds(moment) + 3_600 * 10**9) == 50
+    assert await history.count(ONE, 20) == 3
+    assert await history.count(ALL, 0) == 40
+    assert await stream.jetstream().consumers_info(NAME) == []

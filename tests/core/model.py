@@ -74,6 +74,8 @@ class Client:
         self.given: set[int] = set()
         self.answers: list[Json] = []
         self.changes = 0
+        self.is_bounded = False
+        """It may look back only so far."""
         self.is_away = False
         """Its socket was reported full, and it was not told that there is room since."""
         self._read = 0
@@ -127,7 +129,8 @@ class Client:
         elif message["reason"] == "retention":
             self._given(Fact(message["to"], first=message["from"]))
         elif message["reason"] == "too_many":
-            assert self.changes > MAX_GIVEN / 2
+            assert self.is_bounded or self.changes > MAX_GIVEN / 2
+            assert not any(message["from"] <= fact.seq <= message["to"] for fact in self.owed)
         else:
             self._lost(message["from"], message["to"], first)
 

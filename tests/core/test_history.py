@@ -1,5 +1,6 @@
 """Who looks back beyond the ring: what is asked of the stream, when, and what becomes of the answer."""
 
+import gc
 import json
 
 import pytest
@@ -286,3 +287,18 @@ def test_who_looks_back_further_than_allowed_is_told_what_is_left_out(since: int
     assert messages(socket)[-1] == gap | {"from": 1}
     assert bench.hub.counters.recoveries == {"too_many": 1, "stream_reset": 1}
     assert bench.hub.counters.gaps == {"too_many": 2}
+
+
+def test_who_waits_for_room_holds_nothing_of_the_past() -> None:
+    """However many are slow: what was read for them is on no connection."""
+    bench = _bench()
+    sockets = [bench.connect("global", client_id=f"c{number}", since=3)[1] for number in range(20)]
+    bench.settle()
+    for socket in sockets:
+        socket.is_stuck = True
+        socket.backlog = LIMIT - 1
+    bench.settle_with_stream()
+    gc.collect()
+
+    assert all(socket.backlog > LIMIT for socket in sockets)
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, Chunk)]

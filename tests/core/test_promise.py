@@ -65,6 +65,7 @@ class Bridge(RuleBasedStateMachine):
         self.is_woken = False
         self.epochs = 0
         self.stream = FakeStream()
+        self.max_replay: int | None = None
         self.looks = 0
         """How much of the stream's past is read before a cursor is judged."""
         self.answers: list[tuple[Request, Chunk]] = []
@@ -80,6 +81,7 @@ class Bridge(RuleBasedStateMachine):
             full=self._full,
             fetch=self.stream.asked.append,
             now=lambda: 0,
+            max_replay=self.max_replay,
         )
 
     def _wake(self) -> None:
@@ -102,9 +104,10 @@ class Bridge(RuleBasedStateMachine):
         floor=st.sampled_from([0, 0, 7]),
         first=st.sampled_from([1, 8]),
         looks=st.sampled_from([0, 3, 1_000]),
+        max_replay=st.sampled_from([None, None, None, 20]),
     )
-    def begin(self, max_bytes: int, floor: int, first: int, looks: int) -> None:
-        self.looks = looks
+    def begin(self, max_bytes: int, floor: int, first: int, looks: int, max_replay: int | None) -> None:
+        self.looks, self.max_replay = looks, max_replay
         self.log = Log(max_bytes)
         self.stream.reset(min(first, floor + 1))
         self.hub = self._hub()
@@ -268,6 +271,7 @@ class Bridge(RuleBasedStateMachine):
         connection.filter = EventFilter.model_validate(FILTERS[flt][0])
         connection.batch = batch
         self.clients[client_id] = client = Client(connection, socket, subscriptions, flt)
+        client.is_bounded = self.max_replay is not None
         chunk = self._look(connection, since, epoch, view=None)
         recovery = self.hub.open(connection, since, epoch, chunk)
         assert not socket.written
@@ -301,6 +305,13 @@ class Bridge(RuleBasedStateMachine):
         return self.log.epoch if epoch == "this" else epoch
 
     def _place(self, since: int, epoch: str | None) -> tuple[int, str]:
+        begin, reason = self._judged(since, epoch)
+        least = 0 if self.max_replay is None else self.log.head - self.max_replay
+        if begin >= least:
+            return begin, reason
+        return least, reason if reason == "stream_reset" else "too_many"
+
+    def _judged(self, since: int, epoch: str | None) -> tuple[int, str]:
         if epoch not in (None, self.log.epoch):
             return 0, "stream_reset"
         if since > self.log.head:

@@ -10,6 +10,7 @@ from typing import Any
 import nats
 import pytest
 from nats.js.client import JetStreamContext
+from websockets.exceptions import InvalidStatus
 
 from tests.client import Client, Json
 from tests.conftest import StartBridge
@@ -414,3 +415,23 @@ async def test_a_restarted_bridge_knows_what_was_addressed_to_a_client_before_it
     ):
         assert numbers(await mine.events(3)) == [41, 42, 43]
         assert await mine.nothing_more()
+
+
+async def test_where_only_the_stream_knows_the_place_and_is_silent_a_client_is_told_to_come_again(
+    start_bridge: StartBridge, jetstream: JetStreamContext, server: NatsServer
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge, bridge.connect("custom") as custom:
+        await publish(jetstream, 300)
+        await stored(bridge, 300)
+        server.kill()
+        places = {"last": 250}, {"since_time": "2026-11-24T12:00:00Z"}, {"since": 999}
+        for place in places:
+            with pytest.raises(InvalidStatus) as refused:
+                async with bridge.connect("global", **place):
+                    pass
+            assert refused.value.response.status_code == 503
+            assert refused.value.response.headers["Retry-After"]
+            said = await custom.ask({"action": "subscribe", "subscriptions": ["global"]} | place)
+            assert said["code"] == "unavailable"
+        async with bridge.connect("global", last=5) as listener:
+            assert numbers(await listener.events(5)) == list(range(296, 301))

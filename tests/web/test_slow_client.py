@@ -203,3 +203,39 @@ async def test_one_that_resets_while_its_bridge_waits_for_it_leaves_nothing_behi
             await slow.send(_PING)
         await soon(lambda: _metric(bridge, "crew_bridge_connections_closed_total"))
         assert await _metric(bridge, "crew_bridge_connections{") == 0
+
+
+async def test_one_that_takes_nothing_is_cut_off_to_come_back_and_resume(start: Start, new_id: str) -> None:
+    async with start(stalled_seconds=0.5) as bridge:
+        async with raw_client(bridge, f"executions/{new_id}", receive_buffer=SMALL) as slow:
+            begin, epoch = slow.first["cursor"], slow.first["epoch"]
+            await _flood(bridge, new_id)
+            await _behind(bridge, slow.first["client_id"], begin + _COUNT)
+            await soon(lambda: _metric(bridge, 'crew_bridge_connections_closed_total{code="4004"}'))
+            assert await _metric(bridge, "crew_bridge_stalled_total") == 1
+        async with bridge.connect(f"executions/{new_id}", since=begin, epoch=epoch) as again:
+            assert [event["task_id"] for event in await again.events(_COUNT)] == _names(_COUNT)
+
+
+async def test_how_far_it_is_behind_can_be_asked(start: Start, new_id: str) -> None:
+    async with (
+        start() as bridge,
+        raw_client(bridge, f"executions/{new_id}", receive_buffer=SMALL) as slow,
+    ):
+        client_id = slow.first["client_id"]
+        await _flood(bridge, new_id)
+        await _behind(bridge, client_id, slow.first["cursor"] + _COUNT)
+        _, body = await bridge.get(f"{PREFIX}/connections/{client_id}")
+        behind = body["data"]
+        assert 0 < behind["lag_events"] <= _COUNT
+        assert behind["lag_bytes"] > behind["lag_events"] * _SIZE
+        assert behind["lag_milliseconds"] >= 0
+        assert behind["lag_is_exact"]
+        assert behind["state"] == "waiting"
+        await _tasks(slow, _COUNT)
+
+        async def is_live() -> bool:
+            _, body = await bridge.get(f"{PREFIX}/connections/{client_id}")
+            return bool(body["data"]["state"] == "live" and body["data"]["lag_events"] == 0)
+
+        await soon(is_live)
