@@ -1,5 +1,7 @@
 """One client: what it subscribed to, where it is in the log, and what it was sent."""
 
+from typing import Final
+
 from bridge.core.cursor import Cursor
 from bridge.core.entry import Entry
 from bridge.core.frames import array_frame, frame
@@ -7,9 +9,11 @@ from bridge.core.group import Group
 from bridge.core.history import Request
 from bridge.core.socket import Socket
 from bridge.core.view import View
-from contracts.filters import EventFilter
 from contracts.messages import Message
 from contracts.subscriptions import Subscription
+
+NOTHING: Final = View(frozenset())
+"""The view of who has not subscribed yet."""
 
 
 class Connection:
@@ -56,9 +60,9 @@ class Connection:
         self.backlog = 0
         """Bytes in the socket's buffer when the sweep last looked."""
         self.subscriptions: dict[str, Subscription] = {}
-        self.filter = EventFilter()
+        self.filter = NOTHING.filter
         self.batch = False
-        self.view = View(frozenset())
+        self.view = NOTHING
         self.cursor = Cursor(self.view, 0, client_id)
         self.group: Group[Connection] | None = None
         self.waits_for: Request | None = None

@@ -5,7 +5,6 @@ that held there. The last one is open and follows the head. A cursor that has re
 its connection sits in a group.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -48,8 +47,8 @@ class Cursor:
         self._client_id = client_id
         self._is_known = is_known
         self.position = after
-        self.todo = deque([Segment((view,), after, begin=begin)])
-        self._given: deque[Segment] = deque()
+        self.todo = [Segment((view,), after, begin=begin)]
+        self._given: list[Segment] = []
         self._forgotten = 0
 
     def change_view(self, view: View, head: int, since: int | None = None, begin: int = 0) -> int | None:
@@ -59,7 +58,7 @@ class Cursor:
         really begins, None without a look back. Nothing that was given, or will be, is given again.
         """
         unread = [segment.narrowed(view, head) for segment in self._unread()]
-        self.todo = deque(segment for segment in unread if segment.after < (segment.upto or 0))
+        self.todo = [segment for segment in unread if segment.after < (segment.upto or 0)]
         if since is not None:
             begin = max(since, begin, self._forgotten)
             past = (*self._given, *(segment.covered() for segment in self.todo))
@@ -190,7 +189,7 @@ class Cursor:
         self.position = upto
         end = self.todo[0].upto
         if end is not None and upto >= end:
-            self._remember(self.todo.popleft())
+            self._remember(self.todo.pop(0))
             self.position = self.todo[0].after
 
     def _unread(self) -> list[Segment]:
@@ -204,4 +203,4 @@ class Cursor:
     def _remember(self, segment: Segment) -> None:
         self._given.append(segment.covered())
         if len(self._given) > MAX_GIVEN:
-            self._forgotten = max(self._forgotten, self._given.popleft().upto or 0)
+            self._forgotten = max(self._forgotten, self._given.pop(0).upto or 0)

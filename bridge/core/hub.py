@@ -108,7 +108,7 @@ class Hub:
             self.close(older, CloseCode.REPLACED, "the client connected again")
         self.connections[connection.client_id] = connection
         self.counters.opened[connection.endpoint] += 1
-        connection.view = connection.current_view()
+        self._settle_view(connection)
         place = self._locate(since, epoch, chunk)
         connection.cursor = self._cursor(connection, connection.view, place)
         return self._begin(connection, place.begin, place.reason, chunk)
@@ -127,13 +127,18 @@ class Hub:
         """
         self._delivery.catch_up(connection)
         self.router.leave(connection)
-        connection.view = connection.current_view()
+        self._settle_view(connection)
         after, least, reason = self._locate(since, epoch, chunk)
         head = self.log.head
         begin = connection.cursor.change_view(connection.view, head, after if reason else None, least)
         if begin is None:
             return self._begin(connection, after, None, None)
         return self._begin(connection, begin, reason if begin == least else "too_many", chunk)
+
+    def _settle_view(self, connection: Connection) -> None:
+        """Equal views are one object, and so are their filters: there may be thousands of each."""
+        connection.view = self.router.known(connection.current_view())
+        connection.filter = connection.view.filter
 
     def question(
         self, client: Addressee, view: View, since: int | None, epoch: str | None, *, is_backfill: bool

@@ -29,6 +29,11 @@ class EventRouter:
         """How many connections are in groups."""
         return sum(map(len, self._groups.values()))
 
+    def known(self, view: View) -> View:
+        """The view of the group that is there for ``view``, or itself."""
+        group = self._groups.get(view)
+        return view if group is None else group.view
+
     def route(self, entry: Entry) -> None:
         """Append ``entry`` to every group whose view wants it, or to all groups if it is for all."""
         for group in self._groups.values() if entry.is_for_all else self._index.match(entry.audience):

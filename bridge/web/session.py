@@ -43,6 +43,21 @@ class Session:
     Belongs to the task that handles the request: `close`, called from wherever, ends that task's waiting.
     """
 
+    __slots__ = (
+        "_ending",
+        "_is_closing",
+        "_is_over",
+        "_send",
+        "_task",
+        "_transport",
+        "_writer",
+        "buffered",
+        "close_code",
+        "is_draining",
+        "peer",
+        "response",
+    )
+
     def __init__(
         self,
         response: web.WebSocketResponse,

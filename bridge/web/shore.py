@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -48,6 +48,33 @@ class Limits:
     allowed_origins: tuple[str, ...]
     max_connections: int
     connections_per_second: float
+
+
+class Serving(AbstractContextManager[None]):
+    """One connection's place among those that are served; smaller than a generator would be."""
+
+    __slots__ = ("_connection", "_empty", "_session", "_sessions")
+
+    def __init__(
+        self,
+        sessions: dict[Connection, Session],
+        empty: asyncio.Event,
+        connection: Connection,
+        session: Session,
+    ) -> None:
+        self._sessions = sessions
+        self._empty = empty
+        self._connection = connection
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._sessions[self._connection] = self._session
+        self._empty.clear()
+
+    def __exit__(self, *_: object) -> None:
+        del self._sessions[self._connection]
+        if not self._sessions:
+            self._empty.set()
 
 
 class Shore:
@@ -126,17 +153,9 @@ class Shore:
             raise self._refuse("draining", "the bridge is shutting down", _SOON)
         return found
 
-    @contextmanager
-    def serving(self, connection: Connection, session: Session) -> Iterator[None]:
-        """The connection is served by ``session`` as long as this lasts."""
-        self._sessions[connection] = session
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            del self._sessions[connection]
-            if not self._sessions:
-                self._empty.set()
+    def serving(self, connection: Connection, session: Session) -> "Serving":
+        """The connection is served by ``session`` as long as this context lasts."""
+        return Serving(self._sessions, self._empty, connection, session)
 
     def peer_of(self, connection: Connection) -> Peer:
         """Who is at the other end."""

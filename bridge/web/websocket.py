@@ -54,15 +54,20 @@ def _handler(endpoint: str, subscriptions: Subscriptions) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         shore = request.app[SHORE]
         shore.admit(request)
-        try:
-            query = parse_query(request.query)
-            first = subscriptions(request)
-        except ContractError as error:
-            shore.hub.counters.refused["invalid_request"] += 1
-            raise refuse(400, "invalid_request", error.reason, error.field) from None
-        return await serve(shore, request, endpoint, first, query)
+        return await serve(shore, request, endpoint, *_asked(shore, request, subscriptions))
 
     return handle
+
+
+def _asked(
+    shore: Shore, request: web.Request, subscriptions: Subscriptions
+) -> tuple[list[Subscription], Query]:
+    try:
+        query = parse_query(request.query)
+        return subscriptions(request), query
+    except ContractError as error:
+        shore.hub.counters.refused["invalid_request"] += 1
+        raise refuse(400, "invalid_request", error.reason, error.field) from None
 
 
 async def serve(
@@ -70,13 +75,28 @@ async def serve(
 ) -> web.StreamResponse:
     """A client that was admitted, from its handshake to its end."""
     client = _Client(query.client_id or uuid4().hex, query.client_id is not None)
-    view = View(frozenset(subscription.pattern for subscription in subscriptions), query.filter, query.batch)
-    found = await shore.find(client, view, query.start)
+    found = await shore.find(client, _view(subscriptions, query), query.start)
     session = await _shake_hands(shore, request)
     connection = _connection(shore, session, endpoint, client, subscriptions, query)
     with shore.serving(connection, session):
-        await _serve(shore, connection, session, request, found)
+        _open(shore, connection, request.remote, found)
+        # Thousands of connections spend their lives below: what brought them here is let go.
+        del client, found, subscriptions, query
+        try:
+            await session.run(shore.hub, connection, shore.seek, max_errors=shore.limits.max_errors)
+        finally:
+            log.info(
+                "connection closed",
+                code=session.close_code,
+                events=connection.events_sent,
+                client_id=connection.client_id,
+                endpoint=endpoint,
+            )
     return session.response
+
+
+def _view(subscriptions: list[Subscription], query: Query) -> View:
+    return View(frozenset(subscription.pattern for subscription in subscriptions), query.filter, query.batch)
 
 
 def _connection(
@@ -96,19 +116,12 @@ def _connection(
     return connection
 
 
-async def _serve(
-    shore: Shore, connection: Connection, session: Session, request: web.Request, found: Found
-) -> None:
-    """Take the connection in, and let it live."""
+def _open(shore: Shore, connection: Connection, remote: str | None, found: Found) -> None:
+    """Take the connection in, and say so."""
     recovery = shore.hub.open(connection, found.since, found.epoch, found.chunk)
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
-    fields = {"client_id": connection.client_id, "endpoint": connection.endpoint}
-    log.info("connection opened", remote=request.remote, **fields)
-    try:
-        await session.run(shore.hub, connection, shore.seek, max_errors=shore.limits.max_errors)
-    finally:
-        log.info("connection closed", code=session.close_code, events=connection.events_sent, **fields)
+    log.info("connection opened", remote=remote, client_id=connection.client_id, endpoint=connection.endpoint)
 
 
 async def _shake_hands(shore: Shore, request: web.Request) -> Session:
