@@ -24,6 +24,7 @@ class Health:
 
     def __init__(self, instance: str, sources: Sources, is_ready: Callable[[], bool]) -> None:
         self._instance = instance
+        self._version = version("crew-bridge")
         self._sources = sources
         self._is_ready = is_ready
         self._started = monotonic()
@@ -41,7 +42,7 @@ class Health:
         hub, feed = self._sources.hub, self._sources.feed
         return {
             "instance": self._instance,
-            "version": version("crew-bridge"),
+            "version": self._version,
             "uptime_seconds": round(monotonic() - self._started, 3),
             "active_connections": len(hub.connections),
             "live_connections": hub.router.live,

@@ -70,3 +70,10 @@ def prometheus(directory: Path, *targets: str) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def promtool(*arguments: str | Path, text: str = "") -> None:
+    """Run it, with ``text`` to read; a complaint fails."""
+    command = [needed("promtool"), *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

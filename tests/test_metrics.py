@@ -15,7 +15,7 @@ from contracts import create_agent_event, create_event, create_execution_event, 
 from tests.client import Client
 from tests.conftest import StartBridge
 from tests.nats_server import NatsServer
-from tests.prometheus import prometheus
+from tests.prometheus import prometheus, promtool
 from tests.waiting import eventually, soon
 
 ALL = {
@@ -69,6 +69,7 @@ async def test_every_metric_is_there_from_the_start(quiet_bridge: Client) -> Non
     families = {family.name for family in text_string_to_metric_families(text)}
 
     assert {f"crew_bridge_{name}" for name in ALL} - families == set()
+    await asyncio.to_thread(promtool, "check", "metrics", text=text)
     assert {"process_resident_memory_bytes", "python_info"} <= families
 
 

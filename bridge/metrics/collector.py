@@ -34,9 +34,10 @@ class BridgeCollector(Collector):
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._version = version("crew-bridge")
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus asks."""
-        yield gauge("info", "Constant 1, labelled with the version", 1, version=version("crew-bridge"))
+        yield gauge("info", "Constant 1, labelled with the version", 1, version=self._version)
         for subject in _SUBJECTS:
             yield from subject(self._sources)

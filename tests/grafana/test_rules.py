@@ -1,20 +1,12 @@
 """The alert rules: valid, explained, and each tried both ways."""
 
 import re
-import subprocess
 from pathlib import Path
 
-from tests.prometheus import GRAFANA
-from tests.tools import needed
+from tests.prometheus import GRAFANA, promtool
 
 CASES = Path(__file__).parent / "alerts.yml"
 ALERTS = re.findall(r"- alert: (\w+)", (GRAFANA / "rules" / "alerts.yml").read_text())
-
-
-def promtool(*arguments: str | Path) -> None:
-    """Run it; a complaint fails."""
-    done = subprocess.run([needed("promtool"), *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_configuration_and_its_rules_are_valid() -> None:
