@@ -63,9 +63,9 @@ def prometheus(directory: Path, *targets: str) -> Iterator[Prometheus]:
     with log.open("w") as file:
         process = subprocess.Popen([binary, *arguments], stdout=file, stderr=file)
     try:
-        found = eventually(lambda: re.search(r"127\.0\.0\.1:[1-9]\d*", log.read_text()))
+        found = eventually(lambda: re.search(r"127\.0\.0\.1:[1-9]\d*", log.read_text()), 60)
         started = Prometheus(f"http://{found[0]}")
-        eventually(started.is_ready)
+        eventually(started.is_ready, 60)
         yield started
     finally:
         process.terminate()

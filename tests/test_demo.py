@@ -37,10 +37,12 @@ async def test_the_demos_events_are_valid_and_dense_in_each_execution(bridge: Cl
 def test_the_demo_shows_its_numbers_where_prometheus_is_installed(tmp_path: Path) -> None:
     needed("prometheus")
     with process(tmp_path, "demo", port=0, data_dir=tmp_path / "data") as playing:
-        found = eventually(lambda: re.search(r"numbers: (http://\S+?)/graph\?g0.expr=\S+", playing.output))
+        found = eventually(
+            lambda: re.search(r"numbers: (http://\S+?)/graph\?g0.expr=\S+", playing.output), 60
+        )
         watcher = Prometheus(found[1])
-        eventually(watcher.is_ready)
-        eventually(lambda: watcher.ask("sum(rate(crew_bridge_crew_events_total[10s])) > 0"))
+        eventually(watcher.is_ready, 60)
+        eventually(lambda: watcher.ask("sum(rate(crew_bridge_crew_events_total[10s])) > 0"), 60)
         assert [rule["health"] for group in watcher.get("rules")["groups"] for rule in group["rules"]]
 
         assert playing.ended(signal.SIGINT) == 0
