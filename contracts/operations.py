@@ -8,7 +8,7 @@ from contracts.filters import EventFilter
 class Body(BaseModel):
     """Read by other versions too: what they do not know, they pass over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class Coverage(Body):

@@ -20,7 +20,7 @@ _MAX_REASON_BYTES: Final = 123
 
 
 class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Listing(_Asked):

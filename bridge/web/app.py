@@ -7,9 +7,12 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from bridge.web import admin, broadcast, probes, tap, websocket
+from bridge.web import admin, broadcast, docs, probes, tap, websocket
 from bridge.web.audit import AUDIT, Audit
+from bridge.web.docs import DESCRIPTION
 from bridge.web.manager import CONNECTIONS, ConnectionManager
+from bridge.web.openapi import Route, Table, described
+from bridge.web.plain import Plain
 from bridge.web.probes import REGISTRY
 from bridge.web.shore import SHORE, Shore
 from bridge.web.tap import TAPS, Taps
@@ -19,9 +22,6 @@ PREFIX: web.AppKey[str] = web.AppKey("PREFIX", str)
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:"
 )
-
-
-OPERATIONS: Final = (*admin.OPERATIONS, *broadcast.OPERATIONS, *tap.OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,33 @@ class Parts:
 
 
 def create_app(prefix: str) -> web.Application:
-    """Every route; ``prefix`` is in front of all but probes and page. `equip` it before it serves."""
+    """Every route; ``prefix`` is in front of all but probes and pages. `equip` it before it serves."""
     app = web.Application()
     app[PREFIX] = prefix
     app[PAGE] = (files("bridge.web") / "static" / "index.html").read_text(encoding="utf-8")
-    operations = [operation.route(prefix) for operation in OPERATIONS]
-    app.add_routes([web.get("/", _page), *probes.routes(), *websocket.routes(prefix), *operations])
+    app.add_routes(route.route(before) for before, route in table(prefix))
+    app[DESCRIPTION] = described(table(prefix))
     return app
+
+
+def create_operator_app(parts: Parts) -> web.Application:
+    """The probes and numbers of this process, for a port of their own."""
+    app = web.Application()
+    equip(app, parts)
+    app.add_routes(route.route("") for route in probes.ROUTES)
+    return app
+
+
+def table(prefix: str) -> Table:
+    """Every route, with what is in front of its path: the router and OpenAPI are made from it."""
+    outside: tuple[Route, ...] = (_PAGE, *probes.ROUTES, *docs.ROUTES)
+    inside: tuple[Route, ...] = (
+        *websocket.ROUTES,
+        *admin.OPERATIONS,
+        *broadcast.OPERATIONS,
+        *tap.OPERATIONS,
+    )
+    return [*(("", route) for route in outside), *((prefix, route) for route in inside)]
 
 
 def equip(app: web.Application, parts: Parts) -> None:
@@ -62,3 +82,6 @@ async def _page(request: web.Request) -> web.Response:
         content_type="text/html",
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
     )
+
+
+_PAGE: Final = Plain(name="page", path="/", summary="A page that shows events live", act=_page)

@@ -18,7 +18,7 @@ from contracts.types import EventPriority
 class Announcement(BaseModel):
     """What is to be said."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     event_type: Annotated[str, Field(max_length=129)]
     """Any type that there is; ``custom.*`` is free."""

@@ -1,16 +1,14 @@
 """What machines ask a bridge: is it alive, is it ready, what are its numbers."""
 
+from typing import Final
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from bridge.web.plain import Plain
 from bridge.web.shore import SHORE
 
 REGISTRY: web.AppKey[CollectorRegistry] = web.AppKey("REGISTRY", CollectorRegistry)
-
-
-def routes() -> list[web.RouteDef]:
-    """Probes stand outside the prefix."""
-    return [web.get("/healthz", _alive), web.get("/readyz", _ready), web.get("/metrics", _metrics)]
 
 
 async def _alive(_: web.Request) -> web.Response:
@@ -27,3 +25,29 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(
         body=generate_latest(request.app[REGISTRY]), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
+
+
+_JSON: Final = "application/json"
+ROUTES: Final = (
+    Plain(
+        name="alive",
+        path="/healthz",
+        summary="Whether the process is alive",
+        act=_alive,
+        answers={200: _JSON},
+    ),
+    Plain(
+        name="ready",
+        path="/readyz",
+        summary="Whether the feed has caught up with the stream",
+        act=_ready,
+        answers={200: _JSON, 503: _JSON},
+    ),
+    Plain(
+        name="metrics",
+        path="/metrics",
+        summary="The numbers, for Prometheus",
+        act=_metrics,
+        answers={200: "text/plain"},
+    ),
+)

@@ -26,21 +26,26 @@ _SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 
 
 class Query(BaseModel):
-    """Where to begin (``since`` with ``epoch``, ``since_time`` or ``last``), and what to get.
+    """What the client asks for besides its path: where to begin, and what to get."""
 
-    That is ``types`` (separated by commas), ``min_priority``, ``batch``, ``client_id``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     since: Annotated[int, Field(ge=0)] | None = None
+    """Resume after this ``seq``."""
     epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    """The stream that ``since`` belongs to."""
     since_time: AwareDatetime | None = None
+    """Begin with the first event of this time or later."""
     last: Annotated[int, Field(ge=1, le=MAX_LAST)] | None = None
+    """Begin with the newest so many events."""
     types: frozenset[str] | None = None
+    """Event types, or families as in ``task.*``, separated by commas."""
     min_priority: EventPriority | None = None
+    """Nothing that matters less."""
     batch: bool = False
+    """Arrays of events, one a flush."""
     client_id: Id | None = None
+    """Who the client is: events may be addressed to it. By default it is given an id."""
 
     @field_validator("types", mode="before")
     @classmethod

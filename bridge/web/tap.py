@@ -100,7 +100,7 @@ class Taps:
 class Watching(BaseModel):
     """What is to be seen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     explain: bool = False
     """Also the events that the client is not sent, each with the parts of its view that decline it."""

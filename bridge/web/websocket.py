@@ -13,6 +13,7 @@ from bridge.core.frames import frame
 from bridge.core.start import Found
 from bridge.core.view import View
 from bridge.web.errors import refuse
+from bridge.web.plain import Plain
 from bridge.web.query import Query, parse_query
 from bridge.web.session import GOODBYE_SECONDS, Peer, Session
 from bridge.web.shore import SHORE, Shore
@@ -43,11 +44,6 @@ ENDPOINTS: Final[dict[str, tuple[str, Subscriptions]]] = {
     "custom": ("/ws/custom", lambda _: []),
 }
 """By name: the path, and what a connection there is subscribed to."""
-
-
-def routes(prefix: str) -> list[web.RouteDef]:
-    """The endpoints under ``prefix``."""
-    return [web.get(prefix + path, _handler(name, of)) for name, (path, of) in ENDPOINTS.items()]
 
 
 def _handler(endpoint: str, subscriptions: Subscriptions) -> Handler:
@@ -156,3 +152,25 @@ def _established(shore: Shore, connection: Connection, recovery: Recovery | None
         data["recovery"] = recovery.model_dump(by_alias=True, exclude_none=True)
     event = WebSocketEvent.create(EventType.CONNECTION_ESTABLISHED, data)
     return frame(event.to_json().encode())
+
+
+_ABOUT: Final = {
+    "executions": "one execution",
+    "crews": "one crew, all its executions",
+    "global": "everything",
+    "metrics": "the health events of bridges",
+    "custom": "what the client subscribes to",
+}
+
+ROUTES: Final = tuple(
+    Plain(
+        name=f"watch_{name}",
+        path=path,
+        summary=f"WebSocket: {_ABOUT[name]}",
+        act=_handler(name, subscriptions),
+        query=Query,
+        answers={101: ""},
+        refusals=(400, 403, 503),
+    )
+    for name, (path, subscriptions) in ENDPOINTS.items()
+)
