@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge import logs
+from bridge import logs, siblings
 from bridge.bench import command as bench
 from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableError, load, nats_servers
 from bridge.crew import EventPublisher
@@ -27,6 +27,7 @@ from bridge.web.tail import tail
 from contracts import ContractError, create_event
 
 _USAGE = 2
+_MOST_WORKERS = 256
 _LOCAL_NATS = "nats://127.0.0.1:4222"
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens everywhere is reached here
 
@@ -75,9 +76,11 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
         return runner.run(main)
 
 
-async def _serve(settings: Settings, _: argparse.Namespace) -> int:
-    """Run a bridge until somebody ends it."""
+async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run a bridge, or several, until somebody ends it."""
     stop = _stop_signals()
+    if arguments.workers > 1:
+        return await siblings.serve(settings, arguments.workers, stop, partial(print, flush=True))
     async with running(settings) as bridge:
         print(f"Crew Bridge: {bridge.url}  (NATS: {bridge.nats_url})", flush=True)
         await stop.wait()
@@ -186,9 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version("crew-bridge"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="run a bridge; set up by BRIDGE_* variables").set_defaults(
-        command=_serve
-    )
+    _add_serve(commands.add_parser("serve", help="run a bridge; set up by BRIDGE_* variables"))
     commands.add_parser("demo", help="run a bridge with a crew that publishes").set_defaults(command=_demo)
     _add_publish(commands.add_parser("publish", help="publish one event"))
     _add_tail(commands.add_parser("tail", help="show events live in the terminal"))
@@ -196,6 +197,20 @@ def _parser() -> argparse.ArgumentParser:
     comparing.set_defaults(command=_bench)
     bench.add_arguments(comparing)
     return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_serve)
+    parser.add_argument(
+        "--workers", type=_count, default=1, help="processes that share the port, each a bridge (default: 1)"
+    )
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST_WORKERS}")
+    return count
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:

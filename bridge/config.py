@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0: any free port."""
+    reuse_port: bool = False
+    """Other processes may listen on the same port; the kernel shares out who connects."""
+    operator_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Another port, for ``/metrics``, ``/healthz`` and ``/readyz`` of this process alone; 0: any free one."""
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = "/api/v1/websocket"
     allowed_origins: Names = ()
     """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""

@@ -32,7 +32,7 @@ from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
 from bridge.seeker import Seeker
-from bridge.web.app import Parts, create_app, equip
+from bridge.web.app import Parts, create_app, create_operator_app, equip
 from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
@@ -58,6 +58,8 @@ class Running:
     """Where its page is."""
     nats_url: str
     """Where crews publish."""
+    operator_url: str = ""
+    """Where this process alone answers, for Prometheus."""
 
 
 class Bridge:
@@ -179,14 +181,22 @@ class Bridge:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """A bridge that listens, from its start to its end."""
+    async with at_work(settings, partial(_listening, settings)) as ((url, operator_url), nats_url):
+        yield Running(url, nats_url, operator_url)
 
-    def serve(bridge: Bridge) -> AbstractAsyncContextManager[str]:
-        app = create_app(settings.prefix)
-        equip(app, bridge.parts)
-        return listening(app, settings.host, settings.port)
 
-    async with at_work(settings, serve) as (url, nats_url):
-        yield Running(url, nats_url)
+@asynccontextmanager
+async def _listening(settings: Settings, bridge: Bridge) -> AsyncIterator[tuple[str, str]]:
+    """Where everybody, and where operators reach the bridge."""
+    app = create_app(settings.prefix)
+    equip(app, bridge.parts)
+    async with listening(app, settings.host, settings.port, reuse_port=settings.reuse_port) as url:
+        if settings.operator_port is None:
+            yield url, url
+            return
+        operators = create_operator_app(bridge.parts)
+        async with listening(operators, settings.host, settings.operator_port) as operator_url:
+            yield url, operator_url
 
 
 @asynccontextmanager

@@ -18,9 +18,14 @@ _SHUTDOWN_SECONDS: Final = 1.0
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve ``app``; yields the URL of its page. A port that is taken raises `OSError`."""
-    listener = _listener(host, port)
+async def listening(
+    app: web.Application, host: str, port: int, *, reuse_port: bool = False
+) -> AsyncIterator[str]:
+    """Serve ``app``; yields the URL of its page. A port that is taken raises `OSError`.
+
+    ``reuse_port``: other processes that say so too may listen there as well.
+    """
+    listener = _listener(host, port, reuse_port=reuse_port)
     host, port = listener.getsockname()[:2]
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     try:
@@ -33,12 +38,14 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         listener.close()
 
 
-def _listener(host: str, port: int) -> sockets.socket:
+def _listener(host: str, port: int, *, reuse_port: bool) -> sockets.socket:
     """A bound socket whose connections inherit a small send buffer."""
     family, *_, address = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
     listener = sockets.socket(family, sockets.SOCK_STREAM)
     try:
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
         listener.bind(address)
     except OSError:
