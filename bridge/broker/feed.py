@@ -203,6 +203,7 @@ class Feed:
     def idle(self, last_seq: int) -> None:
         """The server says that it has nothing more, up to ``last_seq``."""
         self._current_at = monotonic()
+        self.pending = 0
         if last_seq > self.last_seq:
             self._pass_over(last_seq)
         if self.last_seq >= self._goal:

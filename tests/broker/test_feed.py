@@ -231,6 +231,16 @@ async def test_idle_heartbeats_keep_a_quiet_feed_as_it_is(server: NatsServer, st
     assert not read.feed.resets
 
 
+async def test_what_expires_before_it_comes_is_no_lag(server: NatsServer, stream: Client) -> None:
+    async with reading(server.url, heartbeat=0.1) as read:
+        await fill(stream, 1)
+        await has(read, 1)
+        read.feed.pending = 3  # as the last message that came had said
+
+        await until(lambda: read.feed.pending == 0)
+        assert read.feed.lag_seconds == 0
+
+
 async def test_a_suspended_server_is_noticed_and_caught_up_with(server: NatsServer, stream: Client) -> None:
     async with reading(server.url, heartbeat=0.2) as read:
         await fill(stream, 10)
@@ -239,9 +249,11 @@ async def test_a_suspended_server_is_noticed_and_caught_up_with(server: NatsServ
         try:
             await until(lambda: read.feed.resets["silence"])
             assert not read.feed.is_caught_up
+            assert read.feed.lag_seconds > 0
         finally:
             server.resume()
         await until(lambda: read.feed.is_caught_up)
+        assert read.feed.lag_seconds == 0
         await fill(stream, 10, start=11)
         await has(read, 20)
 
