@@ -1,7 +1,7 @@
 # What there is to do in this repository. Each target first installs what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers cov dashboards format crewai bench bench-quick bench-check lock clean
+.PHONY: help demo test soak check lint types layers cov dashboards format crewai bench bench-quick bench-check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,11 @@ else
 test: .venv/stamp ## the tests; pass options with ARGS, as in: make test ARGS="-k cursor"
 	.venv/bin/python -m pytest $(ARGS)
 endif
+
+# What the tests do in seconds, for many minutes: faults under load, crowds, and the laws of the core.
+soak: .venv/stamp ## faults, crowds and properties for about half an hour; ARGS="-k herd" chooses
+	SOAK=1 .venv/bin/python -m pytest -q -o timeout=0 -o log_cli=true -o log_cli_level=INFO tests/e2e/chaos $(ARGS)
+	HYPOTHESIS_PROFILE=soak .venv/bin/python -m pytest -q -o timeout=0 tests/core/test_promise.py $(ARGS)
 
 check: lint types layers test ## everything that a change has to pass
 

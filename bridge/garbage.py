@@ -6,9 +6,10 @@ objects that end in a cycle are never found, they are thawed and collected once,
 """
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
 from bridge.core.counters import Counters
@@ -48,6 +49,7 @@ class Tidiness:
         if self._is_time_to_thaw(closed - self._thawed_at, is_quiet=is_quiet):
             gc.unfreeze()
             gc.collect()
+            _give_back()
             gc.freeze()
             self._frozen_at, self._thawed_at, self._periods = opened, closed, 0
             return "thawed"
@@ -61,6 +63,12 @@ class Tidiness:
         if is_quiet and (left >= _LEFT or self._periods >= _HOUR):
             return True
         return left >= _LEFT_AT_MOST or self._periods >= _DAY
+
+
+def _give_back() -> None:
+    """What a wave of connections has left, glibc keeps for the next one; the machine may need it before."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

@@ -82,6 +82,7 @@ class BridgeServer:
         client = await asyncio.to_thread(lambda: self.client)
         _, text = await client.get("/metrics")
         lines = [line for line in str(text).splitlines() if line.startswith(f"crew_bridge_{name}")]
+        assert lines, f"there is no metric {name}"
         return sum(float(line.split()[-1]) for line in lines)
 
     def rss(self) -> int:
