@@ -28,6 +28,9 @@ _MAX_ASKED = 1024
 _MAX_COUNTED = 8192
 """Questions asked to count what a client missed: 10 ms, in which nothing else happens."""
 
+Likeness = tuple[View, int, Chunk | None]
+"""View, position, and what it reads: the ring if not a chunk."""
+
 _EVERYTHING = frozenset({Pattern(ANY, ANY, ANY, ANY)})
 
 
@@ -103,19 +106,31 @@ class Cursor:
         """What the first segment wants of ``source``, which holds all of it up to ``end``."""
         segment = self.todo[0]
         entries: list[Entry] = []
-        size = 0
+        size, is_common = 0, True
         most = max(1, _MAX_ASKED // (len(segment.views) + len(segment.unless)))
         for scanned, entry in enumerate(source):
             if entry.seq > end:
                 break
             if scanned == most:
-                return Page(entries, entry.seq - 1)
+                return Page(entries, entry.seq - 1, is_common=is_common)
+            is_common = is_common and entry.client_id is None
             if entry.client_id in (None, self._client_id) and segment.wants(entry):
                 size += len(entry.frame)
                 if entries and size > max_bytes:
-                    return Page(entries, entry.seq - 1)
+                    return Page(entries, entry.seq - 1, is_common=is_common)
                 entries.append(entry)
-        return Page(entries, end)
+        return Page(entries, end, is_common=is_common)
+
+    def likeness(self, log: Log, chunk: Chunk | None) -> Likeness | None:
+        """Equal ones are given the same page, if it `is_common`; None: this one is like no other."""
+        segment = self.todo[0]
+        if len(self.todo) > 1 or len(segment.views) > 1 or self.position < segment.begin:
+            return None
+        if self.position >= log.floor:
+            return segment.views[0], self.position, None
+        if chunk is None or not self._is_served_by(chunk, log, segment, self.position):
+            return None
+        return segment.views[0], self.position, chunk
 
     def request(self, log: Log) -> Request:
         """What to ask the stream for, where `read` says None."""

@@ -9,6 +9,7 @@ from bridge.core.entry import Entry
 from bridge.core.group import Group
 from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
+from bridge.core.pages import Pages, Sheet
 from bridge.core.router import EventRouter
 from contracts.messages import Gap
 
@@ -69,9 +70,10 @@ class Delivery:
             for part in _parts(group.take()):
                 yield from self._flush_part(group, part)
             group.landed()
+        pages = Pages()
         for connection, chunk in readers.items():
             if connection.is_open and connection.group is None:
-                self._read(connection, chunk)
+                self._read(connection, chunk, pages)
                 yield
 
     def go_on(self, connection: Connection, chunk: Chunk | None = None) -> None:
@@ -129,7 +131,7 @@ class Delivery:
     def give(self, connection: Connection, entries: list[Entry]) -> None:
         """Write ``entries`` to a live connection."""
         if entries:
-            self._write(connection, entries)
+            self._put(connection, _encoded(entries, batch=connection.view.batch))
             connection.cursor.position = entries[-1].seq
             if self._is_full(connection):
                 self._fall_behind(connection)
@@ -155,24 +157,30 @@ class Delivery:
             self._counters.delivery(part, len(data), times)
             self._counters.flush(part, self._now())
 
-    def _read(self, connection: Connection, chunk: Chunk | None) -> None:
+    def _read(self, connection: Connection, chunk: Chunk | None, pages: Pages) -> None:
         if self._is_full(connection):
             self._full(connection)
             return
-        page = connection.cursor.read(self._log, MAX_BATCH, chunk)
-        if page is None:
+        likeness = connection.cursor.likeness(self._log, chunk)
+        sheet = pages.find(likeness) or self._sheet(connection, chunk)
+        if sheet is None:
             self._wait(connection)
             return
+        pages.keep(likeness, sheet)
         self.stop_waiting(connection)
+        page = sheet.page
         if page.lost is not None:
             first, last = page.lost
             connection.say(Gap(from_=first, to=last, reason=page.why))
             self._counters.gaps[page.why] += 1
             self._counters.messages_out += 1
-        if page.entries:
-            self._write(connection, page.entries)
+        self._put(connection, sheet.writes)
         connection.cursor.advance(page.upto)
         self.go_on(connection, chunk)
+
+    def _sheet(self, connection: Connection, chunk: Chunk | None) -> Sheet | None:
+        page = connection.cursor.read(self._log, MAX_BATCH, chunk)
+        return None if page is None else Sheet(page, _encoded(page.entries, batch=connection.view.batch))
 
     def _wait(self, connection: Connection) -> None:
         """Nothing more for the connection until the stream was read."""
@@ -188,9 +196,8 @@ class Delivery:
         else:
             self._counters.shared_requests += 1
 
-    def _write(self, connection: Connection, entries: list[Entry]) -> None:
-        for part in _parts(entries):
-            data = encode(part, batch=connection.view.batch)
+    def _put(self, connection: Connection, writes: list[tuple[list[Entry], bytes]]) -> None:
+        for part, data in writes:
             connection.give(data, len(part))
             self._counters.delivery(part, len(data))
 
@@ -202,6 +209,10 @@ class Delivery:
 
     def _is_full(self, connection: Connection) -> bool:
         return connection.socket.buffered() > self._buffer_limit
+
+
+def _encoded(entries: list[Entry], *, batch: bool) -> list[tuple[list[Entry], bytes]]:
+    return [(part, encode(part, batch=batch)) for part in _parts(entries)]
 
 
 def _parts(entries: list[Entry]) -> list[list[Entry]]:

@@ -54,3 +54,5 @@ class Page(NamedTuple):
     """First and last ``seq`` of a stretch that will not be given."""
     why: GapReason = "too_old"
     """``too_old``: the stretch is in the log no more, neither here nor in the stream."""
+    is_common: bool = True
+    """Whether nothing in it was passed over, or given, because of whom it is addressed to."""

@@ -256,3 +256,25 @@ def test_an_addressed_event_may_be_what_fills_a_socket() -> None:
 
     assert seqs(socket) == [1]
     assert (bench.full, connection.group) == ([connection], None)
+
+
+def test_what_one_reader_missed_is_joined_once_for_all_who_missed_the_same() -> None:
+    bench = Bench()
+    bench.publish(*(event(seq, crew=f"c{seq % 2}") for seq in range(1, 41)))
+    same = [bench.connect("crew_c1", client_id=f"same{n}", since=4)[1] for n in range(3)]
+    others = [bench.connect("global", client_id=f"other{n}", since=n)[1] for n in range(30)]
+    batch = bench.connect("crew_c1", client_id="batch", since=4, batch=True)[1]
+    bench.settle()
+
+    assert same[0].written[0] is same[1].written[0] is same[2].written[0]
+    assert seqs(same[0]) == seqs(batch) == list(range(5, 41, 2))
+    assert all(seqs(socket) == list(range(n + 1, 41)) for n, socket in enumerate(others))
+
+
+def test_what_is_addressed_to_one_reader_is_joined_for_it_alone() -> None:
+    bench = Bench()
+    bench.publish(event(1), event(2, client_id="one"), event(3))
+    sockets = [bench.connect("global", client_id=name, since=0)[1] for name in ("one", "two", "three")]
+    bench.settle()
+
+    assert [seqs(socket) for socket in sockets] == [[1, 2, 3], [1, 3], [1, 3]]
