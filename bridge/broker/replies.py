@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_PREFIX = ["$JS", "ACK"]
+_PREFIX = "$JS.ACK."
 _V1_TOKENS = 9
 _V2_EXTRA = 2
 """Later servers put a domain and an account hash behind the prefix."""
@@ -25,11 +25,11 @@ def parse_reply(reply: str) -> Delivered:
     Anything else raises `ValueError`.
     """
     tokens = reply.split(".")
-    shift = 0 if len(tokens) == _V1_TOKENS else _V2_EXTRA
-    if tokens[:2] != _PREFIX or len(tokens) < _V1_TOKENS + shift:
+    if len(tokens) != _V1_TOKENS:
+        del tokens[2 : 2 + _V2_EXTRA]
+    if not reply.startswith(_PREFIX) or len(tokens) < _V1_TOKENS:
         raise ValueError("not a JetStream reply subject")
-    stream_seq, consumer_seq, stored_ns, pending = map(int, tokens[5 + shift : 9 + shift])
-    return Delivered(stream_seq, consumer_seq, stored_ns, pending)
+    return Delivered(int(tokens[5]), int(tokens[6]), int(tokens[7]), int(tokens[8]))
 
 
 class Control(NamedTuple):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
+from nats.protocol.parser import Parser
 
 from bridge.broker.connection import ConnectionEvents, connected
 from bridge.broker.feed import Feed
@@ -72,6 +73,8 @@ async def reading(
     limits = {} if pending_messages is None else {"pending_messages": pending_messages}
     feed = Feed(events, settings(), notes, ring_bytes=ring_bytes, heartbeat_seconds=heartbeat, **limits)
     async with connected(url, "test", events) as client, asyncio.TaskGroup() as tasks:
+        if pending_messages is not None:
+            client._ps = Parser(client)  # what is taken at once never waits, and only what waits is dropped
         running = tasks.create_task(feed.run(client))
         yield Reading(feed, notes, events, client)
         running.cancel()
