@@ -66,14 +66,15 @@ class Relay:
                     async with aclosing(source(question.data)) as lines:
                         async for line in lines:
                             await client.publish(inbox, line)
-            await client.publish(inbox, b"", headers={_END: "1"})
         except NatsError as error:
             log.debug("a follower was lost", error=str(error) or type(error).__name__)
         except Exception:
             log.exception("what another bridge follows has failed", subject=question.subject)
         finally:
             if client.is_connected:
-                await asking.unsubscribe()
+                with suppress(NatsError):
+                    await client.publish(inbox, b"", headers={_END: "1"})
+                    await asking.unsubscribe()
 
     @asynccontextmanager
     async def following(

@@ -1,10 +1,7 @@
 """What this bridge answers about its own connections, whoever asks: an operator, or another bridge."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from heapq import nsmallest
 from typing import Final, Generic, TypeVar
 
 from bridge.core.connection import Connection
@@ -13,7 +10,8 @@ from bridge.core.hub import Hub
 from bridge.core.reach import reach
 from bridge.web.arrival import has_come
 from bridge.web.shore import Shore
-from bridge.web.summary import details, summary
+from bridge.web.summary import details
+from bridge.web.survey import in_slices, survey
 from contracts.cluster import (
     Cleaned,
     CleanUp,
@@ -28,11 +26,8 @@ from contracts.cluster import (
     Surveyed,
 )
 from contracts.cluster import Reach as ReachQuestion
-from contracts.operations import Body, InstanceUptime, RemovedConnection
+from contracts.operations import Body, RemovedConnection
 from contracts.subscriptions import parse_subscription
-
-MAX_COUNTED: Final = 1000
-"""Names in a count of subscriptions: the most frequent ones."""
 
 
 class Desk:
@@ -49,23 +44,7 @@ class Desk:
 
     async def survey(self, question: Survey) -> Surveyed:
         """How many there are, and the next of those that are asked for."""
-        now = asyncio.get_running_loop().time()
-        connections = self._hub.connections.values()
-        chosen = list(self._chosen(question))
-        after = question.after or ("", "")
-        page = nsmallest(
-            question.limit,
-            (c for c in chosen if (c.client_id, self.instance) > after),
-            key=lambda connection: connection.client_id,
-        )
-        counts = Counter(name for c in connections for name in c.subscriptions)
-        return Surveyed(
-            uptime=self._uptime(),
-            subscription_counts=dict(counts.most_common(MAX_COUNTED)),
-            connection_seconds=sum(now - c.opened_at for c in connections),
-            matching=len(chosen),
-            connections=[summary(self.shore, self.instance, connection) for connection in page],
-        )
+        return await survey(self.shore, self.instance, question)
 
     async def explain(self, question: Explain) -> Explanation:
         """Everything about one client."""
@@ -100,7 +79,7 @@ class Desk:
         """Send a text to whom it is for, outside the log: who is not there, or has no room, misses it."""
         data = frame(question.text.encode())
         reached = skipped = 0
-        for connection in self._addressees(question):
+        async for connection in in_slices(self._addressees(question)):
             if connection.socket.buffered() > self.shore.limits.buffer_bytes:
                 skipped += 1
             else:
@@ -125,30 +104,6 @@ class Desk:
             return Reached(reached=0, behind=0, is_known=False)
         reached, behind = reach(hub, question.seq)
         return Reached(reached=reached, behind=behind, is_known=True)
-
-    def _chosen(self, question: Survey) -> Iterator[Connection]:
-        head = self._hub.log.head
-        pattern = question.subscription and parse_subscription(question.subscription).pattern
-        for connection in self._hub.connections.values():
-            if (
-                question.endpoint in (None, connection.endpoint)
-                and (not pattern or any(s.pattern == pattern for s in connection.subscriptions.values()))
-                and question.principal in (None, self.shore.peer_of(connection).principal)
-                and head - connection.resume_point(head) >= question.min_lag
-            ):
-                yield connection
-
-    def _uptime(self) -> InstanceUptime:
-        counters = self._hub.counters
-        return InstanceUptime(
-            instance=self.instance,
-            active_connections=len(self._hub.connections),
-            uptime_seconds=round(self.shore.uptime, 3),
-            connections_opened=counters.opened.total(),
-            connections_closed=counters.closed.total(),
-            messages_sent=counters.messages_out,
-            bytes_sent=counters.bytes_out,
-        )
 
 
 Q = TypeVar("Q", bound=Body)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
 
-from bridge.web.desk import MAX_COUNTED
+from bridge.web.survey import MAX_COUNTED
 from contracts.cluster import Surveyed
 from contracts.operations import ConnectionsData, ConnectionSummary, UptimeStatistics
 

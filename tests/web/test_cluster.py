@@ -1,5 +1,6 @@
 """Two bridges on one NATS: what is asked of the one holds for the clients of the other."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -7,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import nats
 import pytest
 
 from tests.client import PREFIX
@@ -231,27 +233,34 @@ async def test_what_is_wrong_with_a_request_is_named(
     assert answer["message"]
 
 
-async def test_an_instance_that_was_killed_is_named_within_the_deadline(
+async def test_an_instance_that_is_killed_during_a_request_is_named_within_the_deadline(
     start_bridge: StartBridge, nats_url: str, new_id: str
 ) -> None:
-    """Stopped first, so that the request meets it alive in name only; then killed."""
     async with (
         start_bridge(instance="a", gather_seconds=0.5) as a,
         bridge_process(nats_url=nats_url, instance="victim") as victim,
     ):
         await knows(a, "victim")
         async with a.connect("global", client_id=new_id), victim.client.connect("global"):
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                victim.process.send_signal(number)
-                began = monotonic()
-                _, body = await a.get(f"{PREFIX}/connections")
-                took = monotonic() - began
+            # Stopped, so that the question is with it, unanswered, when it is killed.
+            victim.process.send_signal(signal.SIGSTOP)
+            overhearing = await nats.connect(nats_url)
+            questions = await overhearing.subscribe("_CREW_BRIDGE.*.survey")
+            await overhearing.flush()
+            began = monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                asking = tasks.create_task(a.get(f"{PREFIX}/connections"))
+                await questions.next_msg(10)
+                victim.process.send_signal(signal.SIGKILL)
+            took = monotonic() - began
+            await overhearing.close()
+            _, body = asking.result()
 
-                coverage = body["cluster"]
-                assert (coverage["answered"], coverage["missing"]) == (["a"], ["victim"])
-                assert coverage["reachable"]
-                assert [c["client_id"] for c in body["data"]["connections"]] == [new_id]
-                assert 0.4 < took < 5
+            coverage = body["cluster"]
+            assert (coverage["answered"], coverage["missing"]) == (["a"], ["victim"])
+            assert coverage["reachable"]
+            assert [c["client_id"] for c in body["data"]["connections"]] == [new_id]
+            assert took < 5
         status, body = await a.get(f"{PREFIX}/connections/nobody")
         assert (status, body["cluster"]["missing"]) == (404, ["victim"])
         assert "that answered" in body["message"]
