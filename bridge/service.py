@@ -119,6 +119,7 @@ class Bridge:
             self.feed,
             self.nats,
             self.nats_history,
+            self.cluster,
             self.archive,
             self.publisher,
             self.census,

@@ -30,7 +30,7 @@ ALL = {
     *("log_head", "log_floor", "log_events", "log_bytes", "log_limit_bytes", "log_age_seconds"),
     *("feed_caught_up", "feed_lag", "feed_lag_seconds", "feed_resets"),
     *("nats_connected", "nats_disconnects", "nats_reconnects", "nats_errors"),
-    *("published", "publish_failures"),
+    *("published", "publish_failures", "peers", "peer_errors", "admin_calls", "admin_failures"),
     *("history_disconnects", "history_requests", "history_failures", "history_bytes"),
     *("history_in_flight", "history_queued"),
     *("crew_events", "crew_tokens", "crew_duration_seconds", "crew_events_lost"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bridge.archive import Archive
+from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents
 from bridge.broker.feed import Feed
 from bridge.broker.publisher import Publisher
@@ -20,6 +21,7 @@ class Sources:
     nats: ConnectionEvents
     nats_history: ConnectionEvents
     """Of the connection by which the past is read."""
+    cluster: Cluster
     archive: Archive
     publisher: Publisher
     census: Census

@@ -25,6 +25,8 @@ def stream(sources: Sources) -> Iterator[Metric]:
     publisher = sources.publisher
     yield counter("published", "Events that the bridge itself has put into the stream", publisher.published)
     yield counter("publish_failures", "Events of its own that the stream did not take", publisher.failures)
+    yield gauge("peers", "Other bridges of the stream heard of a moment ago", len(sources.cluster.peers))
+    yield counter("peer_errors", "Questions of other bridges that were not answered", sources.cluster.errors)
     yield counter("nats_reconnects", "Connections to NATS regained", nats.reconnects)
 
 
