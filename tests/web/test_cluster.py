@@ -203,7 +203,7 @@ async def test_stale_connections_are_ended_everywhere_and_named(two: Two, new_id
     assert removed.keys() == {f"{new_id}-1", f"{new_id}-2"}
     stale = removed[f"{new_id}-2"]
     assert (stale["instance"], stale["endpoint"]) == ("b", "custom")
-    assert stale["silent_seconds"] > 0.5
+    assert stale["silent_seconds"] >= 0.5
     assert health["last_cleanup"] is not None
 
 
