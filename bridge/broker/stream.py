@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 _TTL_SINCE = (2, 11)
 """The first nats-server that knows per-message TTLs."""
 _METADATA_SINCE = (2, 10)
+_DUPLICATES_SECONDS: Final = 600.0
+"""For so long the stream knows an event again whose acknowledgement was lost: nats-server keeps the ids in
+memory, about 200 bytes each. Its own two minutes are less than an outage often takes."""
 _FORMS = ("*", "*.*.*")
 """What follows the family in the two forms of a subject: bare, and with both ids."""
 _OURS: Final = {"crew-bridge": "makes this stream, and adds subjects to it"}
@@ -104,6 +107,7 @@ def _config(client: Client, settings: StreamSettings) -> StreamConfig:
         num_replicas=settings.replicas,
         max_bytes=settings.max_bytes,
         max_age=settings.max_age_seconds,
+        duplicate_window=min(_DUPLICATES_SECONDS, settings.max_age_seconds),
         discard=DiscardPolicy.OLD,
         allow_msg_ttl=version >= _TTL_SINCE or None,
         allow_direct=True,

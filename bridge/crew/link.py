@@ -67,13 +67,19 @@ class Link:
         try:
             async with asyncio.timeout(seconds):
                 acks = [await self._publish(message) for message in batch]
-                if self._client.is_closed:
-                    self.break_off()
-                await asyncio.wait(acks)
+                await self._all(acks)
             return [message for message, ack in zip(batch, acks, strict=True) if not ack.result()]
         except FAULTS:
             self.faulty = True
             raise
+
+    async def _all(self, acks: list[asyncio.Future[bool]]) -> None:
+        """Wait for all; the client tells of its end by a callback, except where closing itself fails."""
+        waiting: set[asyncio.Future[bool]] = set(acks)
+        while waiting:
+            if self._client.is_closed:
+                self.break_off()
+            _, waiting = await asyncio.wait(waiting, timeout=_WATCH_SECONDS)
 
     async def _publish(self, message: Message) -> asyncio.Future[bool]:
         """The acknowledgement to come: whether the message is in the stream."""

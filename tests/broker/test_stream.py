@@ -21,6 +21,13 @@ async def test_a_missing_stream_is_made_with_the_settings(client: Client) -> Non
     assert config.storage == StorageType.MEMORY
     assert config.num_replicas == 1
     assert config.allow_msg_ttl
+    assert config.duplicate_window == 90, "no longer than anything is kept"
+
+
+async def test_an_event_that_is_sent_again_after_minutes_is_known(client: Client) -> None:
+    config = (await ensure_stream(client, settings())).config
+
+    assert config.duplicate_window == 600
 
 
 async def test_a_message_in_it_may_expire(client: Client) -> None:

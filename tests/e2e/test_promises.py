@@ -16,6 +16,7 @@ from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import Listener
 from tests.conftest import Client
+from tests.nats_server import NatsServer
 from tests.processes import bridge_process
 
 
@@ -113,3 +114,18 @@ async def _until_closed(listener: Listener) -> AsyncIterator[str | bytes]:
     with suppress(ConnectionClosed):
         while True:
             yield await listener.socket.recv()
+
+
+async def test_a_bridge_is_told_to_stop_while_nats_hangs_and_ends_all_the_same(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+    server.start()
+    try:
+        async with bridge_process(nats_url=server.url) as bridge, bridge.client.connect("global") as listener:
+            server.suspend()
+            bridge.process.send_signal(signal.SIGTERM)
+            _ = [message async for message in _until_closed(listener)]
+            assert listener.socket.close_code == 4000
+            assert await bridge.ended() == 0
+    finally:
+        server.resume()
+        server.stop()

@@ -1,0 +1,60 @@
+"""A publisher whose connection breaks at any byte: each event is in the stream once, in its order."""
+
+import asyncio
+from random import Random
+
+from bridge.crew import EventPublisher
+from contracts import create_execution_event
+from tests.crew.stored import everything
+from tests.proxy import Proxy, proxied
+
+_TASKS, _EVENTS = 5, 300
+
+
+async def _publish(publisher: EventPublisher, name: str, source: str) -> None:
+    for number in range(_EVENTS):
+        progress = number / _EVENTS
+        await publisher.publish(create_execution_event(name, "progress", progress=progress, source=source))
+
+
+async def _break(proxy: Proxy, random: Random) -> None:
+    """Cut after some bytes of answers: the stream has the event, and its publisher does not know."""
+    while True:
+        proxy.cut_after(random.randrange(1, 6_000))
+        await asyncio.sleep(random.uniform(0.05, 0.2))
+
+
+async def test_acknowledgements_that_are_lost_cost_nothing_and_repeat_nothing(
+    stream_url: str, source: str
+) -> None:
+    names = [f"{source}-{number}" for number in range(_TASKS)]
+    async with proxied(stream_url) as proxy, asyncio.TaskGroup() as tasks:
+        breaking = tasks.create_task(_break(proxy, Random(1)))
+        async with EventPublisher(proxy.url) as publisher, asyncio.timeout(100):
+            await asyncio.gather(*(_publish(publisher, name, source) for name in names))
+        breaking.cancel()
+        assert proxy.connections > 3
+
+    stored = await everything(stream_url, source)
+    for name in names:
+        places = [m.event["data"]["progress"] for m in stored if m.event["execution_id"] == name]
+        assert places == [number / _EVENTS for number in range(_EVENTS)]
+
+
+async def test_a_connection_that_passes_nothing_on_is_given_up_within_seconds(
+    stream_url: str, source: str
+) -> None:
+    async with proxied(stream_url) as proxy, EventPublisher(proxy.url) as publisher:
+        await publisher.publish(create_execution_event("e1", "started", source=source))
+        proxy.stall()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(
+                publisher.publish(create_execution_event("e1", "completed", source=source))
+            )
+            await asyncio.wait([waiting], timeout=0.5)
+            assert not waiting.done()
+            proxy.resume()
+    assert [message.type for message in await everything(stream_url, source)] == [
+        "execution.started",
+        "execution.completed",
+    ]
