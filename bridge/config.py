@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """How much such a read brings."""
     replay_max_events: Annotated[int, Field(ge=1)] | None = None
     """How many events of the stream, whatever its view, a client may look back; by default without bound."""
+    compression: bool = False
+    """Offer ``permessage-deflate``: fewer bytes, for about 10 µs an event and group."""
     max_delay_seconds: Annotated[float, Field(ge=0)] = 0.025
     """How long an event may wait, under load, for others to be sent with it."""
 

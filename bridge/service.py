@@ -276,6 +276,7 @@ def _limits(settings: Settings) -> Limits:
         allowed_origins=settings.allowed_origins,
         max_connections=with_files_for(settings.max_connections),
         connections_per_second=settings.max_connections_per_second,
+        compress=settings.compression,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from bridge.core.cursor import Cursor
+from bridge.core.deflate import deflated
 from bridge.core.entry import Entry
 from bridge.core.frames import array_frame, frame
 from bridge.core.group import Group
@@ -25,6 +26,7 @@ class Connection:
         "bytes_sent",
         "client_id",
         "cursor",
+        "deflate",
         "endpoint",
         "errors",
         "events_sent",
@@ -62,6 +64,8 @@ class Connection:
         self.subscriptions: dict[str, Subscription] = {}
         self.filter = NOTHING.filter
         self.batch = False
+        self.deflate = False
+        """Whether its socket's other end reads deflated frames."""
         self.view = NOTHING
         self.cursor = Cursor(self.view, 0, client_id)
         self.group: Group[Connection] | None = None
@@ -75,7 +79,8 @@ class Connection:
 
     def current_view(self) -> View:
         """The view that subscriptions, filter and options make."""
-        return View(frozenset(s.pattern for s in self.subscriptions.values()), self.filter, self.batch)
+        patterns = frozenset(s.pattern for s in self.subscriptions.values())
+        return View(patterns, self.filter, self.batch, self.deflate)
 
     def say(self, message: Message) -> None:
         """Send a control message, now."""
@@ -102,10 +107,13 @@ class Connection:
         return held[0].seq - 1 if held else head
 
 
-def encode(entries: list[Entry], *, batch: bool) -> bytes:
-    """Entries as frames, one each, or as one frame with a JSON array."""
-    if batch:
-        return array_frame(entry.payload for entry in entries)
+def encode(entries: list[Entry], view: View) -> bytes:
+    """Entries as frames, one each, or as one frame with a JSON array; deflated where the view says so."""
+    if view.batch:
+        data = array_frame(entry.payload for entry in entries)
+        return deflated(data) if view.deflate else data
+    if view.deflate:
+        return b"".join([deflated(entry.frame) for entry in entries])
     if len(entries) == 1:
         return entries[0].frame
     return b"".join([entry.frame for entry in entries])

@@ -11,6 +11,7 @@ from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
 from bridge.core.pages import Pages, Sheet
 from bridge.core.router import EventRouter
+from bridge.core.view import View
 from contracts.messages import Gap
 
 MAX_BATCH: Final = 256 * 1024
@@ -131,13 +132,13 @@ class Delivery:
     def give(self, connection: Connection, entries: list[Entry]) -> None:
         """Write ``entries`` to a live connection."""
         if entries:
-            self._put(connection, _encoded(entries, batch=connection.view.batch))
+            self._put(connection, _encoded(entries, connection.view))
             connection.cursor.position = entries[-1].seq
             if self._is_full(connection):
                 self._fall_behind(connection)
 
     def _flush_part(self, group: Group[Connection], part: list[Entry]) -> Iterator[None]:
-        data, count = encode(part, batch=group.view.batch), len(part)
+        data, count = encode(part, group.view), len(part)
         first, last = part[0].seq, part[-1].seq
         times = 0
         for connection in group.members:
@@ -180,7 +181,7 @@ class Delivery:
 
     def _sheet(self, connection: Connection, chunk: Chunk | None) -> Sheet | None:
         page = connection.cursor.read(self._log, MAX_BATCH, chunk)
-        return None if page is None else Sheet(page, _encoded(page.entries, batch=connection.view.batch))
+        return None if page is None else Sheet(page, _encoded(page.entries, connection.view))
 
     def _wait(self, connection: Connection) -> None:
         """Nothing more for the connection until the stream was read."""
@@ -211,8 +212,8 @@ class Delivery:
         return connection.socket.buffered() > self._buffer_limit
 
 
-def _encoded(entries: list[Entry], *, batch: bool) -> list[tuple[list[Entry], bytes]]:
-    return [(part, encode(part, batch=batch)) for part in _parts(entries)]
+def _encoded(entries: list[Entry], view: View) -> list[tuple[list[Entry], bytes]]:
+    return [(part, encode(part, view)) for part in _parts(entries)]
 
 
 def _parts(entries: list[Entry]) -> list[list[Entry]]:

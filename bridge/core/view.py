@@ -23,11 +23,13 @@ class View:
     filter: EventFilter = EventFilter()
     batch: bool = False
     """One JSON array per flush instead of one message per event."""
+    deflate: bool = False
+    """Compressed messages, of those that are worth it."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patterns", _without_covered(self.patterns))
-        object.__setattr__(self, "_hash", hash((self.patterns, self.filter, self.batch)))
+        object.__setattr__(self, "_hash", hash((self.patterns, self.filter, self.batch, self.deflate)))
 
     def __hash__(self) -> int:
         return self._hash

@@ -48,6 +48,7 @@ class Limits:
     allowed_origins: tuple[str, ...]
     max_connections: int
     connections_per_second: float
+    compress: bool
 
 
 class Serving(AbstractContextManager[None]):

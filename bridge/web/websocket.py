@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from bridge.core.connection import Connection
+from bridge.core.deflate import WINDOW_BITS
 from bridge.core.frames import frame
 from bridge.core.start import Found
 from bridge.core.view import View
@@ -109,6 +110,7 @@ def _connection(
     connection.next_heartbeat += shore.limits.heartbeat_seconds
     connection.subscriptions = {subscription.name: subscription for subscription in subscriptions}
     connection.filter, connection.batch = query.filter, query.batch
+    connection.deflate = int(session.response.compress) >= WINDOW_BITS
     return connection
 
 
@@ -122,7 +124,10 @@ def _open(shore: Shore, connection: Connection, remote: str | None, found: Found
 
 async def _shake_hands(shore: Shore, request: web.Request) -> Session:
     response = web.WebSocketResponse(
-        autoping=False, compress=False, max_msg_size=shore.limits.max_message_bytes, timeout=GOODBYE_SECONDS
+        autoping=False,
+        compress=shore.limits.compress,
+        max_msg_size=shore.limits.max_message_bytes,
+        timeout=GOODBYE_SECONDS,
     )
     if not response.can_prepare(request):
         shore.hub.counters.refused["not_a_websocket"] += 1

@@ -1,29 +1,31 @@
 """Frames, and entries made of them: what a browser's parser reads is what was put in."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions import Extension
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from bridge.core.connection import encode
 from bridge.core.entry import Entry
 from bridge.core.frames import Opcode, array_frame, frame, payload_of, split
+from bridge.core.view import View
 from contracts.messages import Gap
 from tests.core.parts import event, frames
 
 LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 300_000]
 
 
-def parsed(data: bytes) -> Frame:
+def parsed(data: bytes, extensions: Sequence[Extension] = ()) -> Frame:
     """What the websockets library reads, as a client."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
-    parser: Generator[None, None, Frame] = Frame.parse(reader.read_exact, mask=False)
+    parser: Generator[None, None, Frame] = Frame.parse(reader.read_exact, mask=False, extensions=extensions)
     with pytest.raises(StopIteration) as end:
         next(parser)
     at_end: Generator[None, None, bool] = reader.at_eof()
@@ -70,8 +72,8 @@ def test_an_array_frame_is_a_json_array(objects: list[dict[str, int]]) -> None:
 def test_entries_become_one_frame_each_or_one_array() -> None:
     entries = [event(3), event(4, size=70_000)]
 
-    assert [json.loads(one)["seq"] for one in frames(encode(entries, batch=False))] == [3, 4]
-    [array] = frames(encode(entries, batch=True))
+    assert [json.loads(one)["seq"] for one in frames(encode(entries, View(frozenset())))] == [3, 4]
+    [array] = frames(encode(entries, View(frozenset(), batch=True)))
     assert [one["seq"] for one in json.loads(array)] == [3, 4]
     assert len(array) <= sum(len(entry.frame) for entry in entries)
 
