@@ -99,7 +99,8 @@ class Cursor:
             return None
         if chunk.lost is not None and chunk.lost[1] > self.position:
             upto = min(chunk.lost[1], log.floor, end)
-            return Page([], upto, (self.position + 1, upto))
+            is_loss = log.lasting.any_in(self.position, upto)
+            return Page([], upto, (self.position + 1, upto) if is_loss else None)
         return self._page(chunk.later(self.position), min(chunk.upto, log.floor, end), max_bytes)
 
     def _page(self, source: Iterator[Entry], end: int, max_bytes: int) -> Page:

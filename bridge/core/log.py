@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from bridge.core.addressed import Addressed
 from bridge.core.entry import Entry
+from bridge.core.lasting import Lasting
 from bridge.core.view import View
 from contracts.subjects import ABSENT, ANY
 
@@ -72,6 +73,7 @@ class Log:
         "first",
         "floor",
         "head",
+        "lasting",
         "max_bytes",
     )
 
@@ -88,6 +90,7 @@ class Log:
         """The oldest ``seq`` that the stream still has, as far as is known: it may have less by now."""
         self.bytes = 0
         self.addressed = Addressed(floor)
+        self.lasting = Lasting(floor)
         self._entries: list[Entry] = []
         self._by_crew = _Postings(2)
         self._by_execution = _Postings(3)
@@ -108,6 +111,7 @@ class Log:
         self.bytes += entry.size
         if is_special(entry):
             self._special.append(entry)
+        self.lasting.add(entry)
         if entry.client_id is not None:
             self.addressed.add(entry, entry.client_id)
         self._by_crew.add(entry)

@@ -37,7 +37,8 @@ def _judge(log: Log, since: int | None, epoch: str | None) -> tuple[int, Recover
     oldest = min(log.first - 1, log.floor)
     if since == 0 and epoch is None:
         return max(since, oldest), "replayed"
-    return since, "too_old" if since < oldest else "replayed"
+    is_loss = since < oldest and log.lasting.any_in(since, oldest)
+    return since, "too_old" if is_loss else "replayed"
 
 
 def recovery_of(after: int, head: int, count: int | None, reason: RecoveryReason) -> Recovery:

@@ -26,6 +26,10 @@ class Fact:
     audience: str | None = None
     first: int | None = None
 
+    @property
+    def is_passing(self) -> bool:
+        return self.first is None and self.event_type.endswith(".progress")
+
 
 Wants = Callable[[Fact], bool]
 VIEWS: Final[dict[str, Wants]] = {
@@ -79,6 +83,7 @@ class Client:
         self.is_away = False
         """Its socket was reported full, and it was not told that there is room since."""
         self._read = 0
+        self._gone = 0
 
     def wants(self, fact: Fact) -> bool:
         if fact.addressee is not None:
@@ -103,8 +108,12 @@ class Client:
             fact for fact in past if fact.seq not in known and fact.addressee is None and self.wants(fact)
         )
 
-    def hear(self, first: int) -> None:
-        """Read what came, and hold it against what is owed. ``first``: the oldest that the stream has."""
+    def hear(self, first: int, floor: int) -> None:
+        """Read what came, and hold it against what is owed.
+
+        ``first``: the oldest that the stream has. ``floor``: what comes after it, the ring has.
+        """
+        self._gone = min(first - 1, floor)
         for data in self.socket.written[self._read :]:
             for payload in frames(data):
                 self._take(payload, first)
@@ -134,7 +143,16 @@ class Client:
         else:
             self._lost(message["from"], message["to"], first)
 
+    def forgive(self, gone: int, until: Callable[[Fact], bool] = lambda _: False) -> None:
+        """What was to last for minutes only, and is neither in the ring nor in the stream, is owed no more.
+
+        ``gone``: everything up to it is in neither. Ends with the first fact of which ``until`` is true.
+        """
+        while self.owed and not until(self.owed[0]) and self.owed[0].is_passing and self.owed[0].seq <= gone:
+            self.owed.popleft()
+
     def _given(self, heard: Fact) -> None:
+        self.forgive(self._gone, lambda fact: fact.seq == heard.seq)
         assert self.owed, f"{heard} is not owed"
         fact = self.owed.popleft()
         assert (heard.seq, heard.first) == (fact.seq, fact.first)
@@ -143,5 +161,6 @@ class Client:
 
     def _lost(self, first: int, last: int, oldest: int) -> None:
         assert 1 <= first <= last < oldest, "what is said to be lost is still there"
+        self.forgive(self._gone, lambda fact: first <= fact.seq <= last)
         while self.owed and first <= self.owed[0].seq <= last:
             self.owed.popleft()

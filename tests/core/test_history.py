@@ -8,6 +8,7 @@ import pytest
 from bridge.core.addressed import Addressed
 from bridge.core.commands import answer, start_of
 from bridge.core.history import Chunk, Request
+from bridge.core.lasting import Lasting
 from bridge.core.socket import CloseCode
 from bridge.core.start import Found, Start
 from bridge.core.view import View
@@ -302,3 +303,53 @@ def test_who_waits_for_room_holds_nothing_of_the_past() -> None:
 
     assert all(socket.backlog > LIMIT for socket in sockets)
     assert not [thing for thing in gc.get_objects() if isinstance(thing, Chunk)]
+
+
+def _passing(count: int) -> Bench:
+    """Ten events to keep, and many that were to be kept for minutes only, which the stream has let go."""
+    bench = Bench(max_bytes=5_000)
+    bench.publish(*(event(seq, size=400) for seq in range(1, 11)))
+    bench.publish(*(event(seq, "task.progress", size=400) for seq in range(11, count + 1)))
+    bench.stream.forget(count - 15)
+    return bench
+
+
+def test_what_was_to_be_kept_for_minutes_only_leaves_no_gap() -> None:
+    bench = _passing(60)
+    floor = bench.hub.log.floor
+    assert floor > 45
+
+    connection, socket = bench.connect()
+    bench.subscribe(connection, "global", since=10)
+    bench.settle_with_stream()
+    connection, late = bench.connect(client_id="late")
+    kept = bench.subscribe(connection, "global", since=12, epoch="e0")
+    bench.settle_with_stream()
+
+    assert seqs(socket) == seqs(late) == list(range(45, 61))
+    assert len(messages(socket)) == 16
+    assert kept is not None
+    assert (kept.recovered, kept.reason) == (True, "replayed")
+    assert not bench.hub.counters.gaps
+
+
+def test_a_single_event_to_keep_among_them_makes_it_a_gap() -> None:
+    bench = _passing(60)
+
+    _, socket = bench.connect("global", since=9)
+    bench.settle_with_stream()
+
+    assert messages(socket)[0] == {"type": "gap", "from": 10, "to": 44, "reason": "too_old"}
+
+
+def test_only_so_many_lasting_events_are_remembered_and_the_rest_is_taken_for_such() -> None:
+    lasting = Lasting(0, most=4)
+    for seq in (2, 4, 6, 8, 10):
+        lasting.add(event(seq))
+        lasting.add(event(seq + 1, "task.progress"))
+
+    assert lasting.known_from == 4
+    assert lasting.any_in(3, 3)
+    assert lasting.any_in(5, 6)
+    assert not lasting.any_in(6, 7)
+    assert not lasting.any_in(10, 99)

@@ -66,6 +66,8 @@ class Bridge(RuleBasedStateMachine):
         self.epochs = 0
         self.stream = FakeStream()
         self.max_replay: int | None = None
+        self.began = 0
+        """Of what was before it, the hub knows nothing."""
         self.looks = 0
         """How much of the stream's past is read before a cursor is judged."""
         self.answers: list[tuple[Request, Chunk]] = []
@@ -93,9 +95,15 @@ class Bridge(RuleBasedStateMachine):
     def _pick(self, index: int) -> Client:
         return list(self.clients.values())[index % len(self.clients)]
 
+    def _gone(self) -> int:
+        return min(self.stream.first - 1, self.log.floor)
+
+    def _forgive(self, client: Client, point: int) -> None:
+        client.forgive(self._gone(), lambda fact: fact.seq > point)
+
     def _hear_all(self) -> None:
         for client in self.clients.values():
-            client.hear(self.stream.first)
+            client.hear(self.stream.first, self.log.floor)
 
     # What the stream brings.
 
@@ -112,6 +120,7 @@ class Bridge(RuleBasedStateMachine):
         self.stream.reset(min(first, floor + 1))
         self.hub = self._hub()
         self.hub.reset("e0", floor)
+        self.began = floor
 
     @rule(fact=facts, size=st.sampled_from(SIZES))
     def publish(self, fact: Fact, size: int) -> None:
@@ -160,6 +169,7 @@ class Bridge(RuleBasedStateMachine):
         self.stream.reset(max(1, floor + 1 - first))
         self.epochs += 1
         self.hub.reset(f"e{self.epochs}", floor)
+        self.began = floor
         for client in self.clients.values():
             assert client.socket.closed is not None
             assert client.socket.closed[0] == CloseCode.STREAM_RESET
@@ -320,7 +330,10 @@ class Bridge(RuleBasedStateMachine):
         oldest = min(self.log.first - 1, self.log.floor)
         if since == 0 and epoch is None:
             return max(0, oldest), "replayed"
-        return since, "too_old" if since < oldest else "replayed"
+        is_loss = since < oldest and (
+            since < self.began or any(since < f.seq <= oldest and not f.is_passing for f in self.facts)
+        )
+        return since, "too_old" if is_loss else "replayed"
 
     def _found(self, connection: Connection, command: dict[str, Any]) -> Found | None:
         start = start_of(connection, json.dumps(command))
@@ -461,7 +474,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(index=who, text=st.sampled_from(['{"action":"ping"}', '{"action":"list"}', "{", '{"action":"x"}']))
     def ask(self, index: int, text: str) -> None:
         client = self._pick(index)
-        client.hear(self.stream.first)
+        client.hear(self.stream.first, self.log.floor)
         self._say(client, answer(self.hub, client.connection, text))
 
     @precondition(lambda self: self.gone)
@@ -475,15 +488,15 @@ class Bridge(RuleBasedStateMachine):
 
     def _command(self, client: Client, found: Found | None = None, **command: Any) -> Message:
         """The answer; until it is said, nothing comes that was not owed before."""
-        client.hear(self.stream.first)
+        client.hear(self.stream.first, self.log.floor)
         said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}), found)
-        client.hear(self.stream.first)
+        client.hear(self.stream.first, self.log.floor)
         assert not client.answers
         return said
 
     def _say(self, client: Client, said: Message) -> None:
         client.connection.say(said)
-        client.hear(self.stream.first)
+        client.hear(self.stream.first, self.log.floor)
         assert client.answers == [json.loads(said.to_json())]
         client.answers.clear()
 
@@ -524,10 +537,11 @@ class Bridge(RuleBasedStateMachine):
     @invariant()
     def a_connection_can_always_resume_where_it_is(self) -> None:
         for client in self.clients.values():
-            client.hear(self.stream.first)
+            client.hear(self.stream.first, self.log.floor)
             connection = client.connection
             point = connection.resume_point(self.log.head)
             assert point <= self.log.head
+            self._forgive(client, point)
             assert all(fact.seq > point for fact in client.owed)
             if not any(segment.is_backfill for segment in connection.cursor.todo):
                 assert all(seq <= point for seq in client.given)
@@ -544,6 +558,7 @@ class Bridge(RuleBasedStateMachine):
         assert not self.is_woken
         assert self.hub.waiting == 0
         for client in self.clients.values():
+            client.forgive(self._gone())
             assert not client.owed
             assert client.connection.group is not None
         assert self.hub.readers == 0

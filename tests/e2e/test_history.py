@@ -435,3 +435,27 @@ async def test_where_only_the_stream_knows_the_place_and_is_silent_a_client_is_t
             assert said["code"] == "unavailable"
         async with bridge.connect("global", last=5) as listener:
             assert numbers(await listener.events(5)) == list(range(296, 301))
+
+
+async def test_what_expires_while_a_browser_is_away_is_no_gap(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        async with bridge.connect("global") as before:
+            await publish(jetstream, 10)
+            last = (await before.events(10))[-1]["seq"]
+        body = json.dumps({"task_id": "t0", "data": {"progress": 0.5, "message": "x" * 200}}).encode()
+        for _ in range(200):
+            await jetstream.publish("task.progress", body, msg_ttl=1)
+        await jetstream.purge_stream("CREW_EVENTS", seq=11)
+        await publish(jetstream, 100, first=11)
+
+        async def is_gone() -> bool:
+            return (await jetstream.stream_info("CREW_EVENTS")).state.first_seq == 211
+
+        await soon(is_gone)
+        async with bridge.connect("global", since=last, epoch=before.first["epoch"]) as after:
+            assert after.first["recovery"]["recovered"]
+            assert numbers(await after.events(100)) == list(range(11, 111))
+            assert await after.nothing_more()
+        assert await metric(bridge, "gaps_total") == 0
