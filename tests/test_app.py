@@ -23,6 +23,7 @@ from tests.nats_server import served
 from tests.waiting import soon
 from tests.web.raw import SMALL, raw_client
 from tests.web.test_cluster import knows
+from tests.web.test_tap import tapped
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +75,13 @@ async def _watching(bridge: Embedded, user: str) -> Any:
 async def test_its_routes_are_below_the_parents_and_the_page_knows(nats_url: str, new_id: str) -> None:
     async with embedded(nats_url) as bridge, bridge.connect(f"crews/{new_id}", client_id=new_id) as client:
         _, page = await bridge.get("/")
+        _, api = await bridge.get("/openapi.json")
         status, listed = await bridge.get(f"{PREFIX}/connections")
         await bridge.send("POST", f"{PREFIX}/broadcast/crew_{new_id}", {"event_type": "custom.note"})
         assert (await client.message())["event_type"] == "custom.note"
 
     assert f'"/bridge{PREFIX}"' in page
+    assert api["servers"] == [{"url": "/bridge"}]
     assert (status, listed["data"]["active_connections"]) == (200, 1)
 
 
@@ -132,6 +135,18 @@ async def test_messages_reach_whom_they_are_for_in_the_whole_cluster_at_once(
             await send.broadcast_message("x", "no subscription")
         with pytest.raises(ValueError, match="at most"):
             await send.broadcast_message("x" * 300_000)
+
+
+async def test_a_tap_shows_texts_that_are_no_json(nats_url: str, new_id: str) -> None:
+    async with (
+        embedded(nats_url) as bridge,
+        bridge.connect("custom", client_id=new_id),
+        tapped(bridge, new_id) as tap,
+    ):
+        assert await bridge.connections.send_personal_message("good evening", new_id)
+        line = await tap.line()
+
+    assert (line["kind"], line["text"], line["bytes"]) == ("sent", "good evening", 12)
 
 
 async def test_who_has_no_room_is_skipped(nats_url: str, new_id: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 
 from tests.client import PREFIX
@@ -97,6 +98,19 @@ async def test_the_same_broadcast_sent_twice_is_one_event(bridge: Client, new_id
         assert (await listener.message())["event_id"] == new_id
 
     assert (first["sequence"], first["event_id"]) == (second["sequence"], new_id)
+
+
+async def test_what_means_nothing_later_is_kept_for_minutes_only(bridge: Client) -> None:
+    progress = {"event_type": "task.progress", "data": {"progress": 0.5}}
+    _, first = await bridge.send("POST", f"{PREFIX}/broadcast", progress)
+    _, second = await bridge.send("POST", f"{PREFIX}/broadcast", NOTE)
+    client = await nats.connect(bridge.nats_url)
+    stored = [
+        await client.jetstream().get_msg("CREW_EVENTS", answer["sequence"]) for answer in (first, second)
+    ]
+    await client.close()
+
+    assert [(message.headers or {}).get("Nats-TTL") for message in stored] == ["300", None]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import nats
 import pytest
 
 from bridge.crew import EventPublisher
@@ -56,7 +57,7 @@ async def tapped(bridge: Client, client_id: str, query: str = "") -> AsyncIterat
     """A tap, and its first line was as it should be."""
     address = urlsplit(bridge.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    path = f"{PREFIX}/connections/{client_id}/tap{query}"
+    path = f"{address.path}{PREFIX}/connections/{client_id}/tap{query}"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     assert b" 200 " in head
@@ -139,6 +140,26 @@ async def test_a_client_that_nobody_knows_cannot_be_tapped(two: Two) -> None:
     status, body = await two[0].get(f"{PREFIX}/connections/nobody/tap")
 
     assert (status, body["code"], body["cluster"]) == (404, "unknown_client", both("a"))
+
+
+async def test_whatever_a_client_is_sent_is_one_line(bridge: Client, new_id: str) -> None:
+    """JSON that its publisher spread over lines, and what is too large to be shown."""
+    async with (
+        bridge.connect(f"executions/{new_id}", client_id=new_id, batch=1) as listener,
+        tapped(bridge, new_id) as tap,
+    ):
+        client = await nats.connect(bridge.nats_url)
+        for size in (1, 600_000):
+            body = json.dumps({"data": {"result": "x" * size}}, indent=2)
+            await client.publish(f"task.completed._.{new_id}", body.encode())
+        batches = [await listener.message() for _ in range(2)]
+        lines = [await tap.line() for _ in range(2)]
+        await client.close()
+
+    assert lines[0]["message"] == batches[0]
+    assert lines[1]["bytes"] > 600_000
+    assert lines[1]["text"].startswith('[{"seq":')
+    assert len(lines[1]["text"]) == 200
 
 
 async def test_when_nobody_taps_any_more_nothing_is_overheard(
