@@ -353,3 +353,16 @@ def test_only_so_many_lasting_events_are_remembered_and_the_rest_is_taken_for_su
     assert lasting.any_in(5, 6)
     assert not lasting.any_in(6, 7)
     assert not lasting.any_in(10, 99)
+
+
+def test_a_new_client_is_asked_about_as_its_own_cursor_would_ask() -> None:
+    bench = Bench(floor=50)
+    connection, _ = bench.connect("crew_c1")
+    view = connection.view
+
+    known = bench.hub.question(connection, view, 10, "e0", is_backfill=False)
+    connection.is_known = False
+    fresh = bench.hub.question(connection, view, 10, "e0", is_backfill=False)
+
+    assert known == Request("e0", ALL, 10, 0)
+    assert fresh == Request("e0", view.patterns, 10, 0)

@@ -68,3 +68,18 @@ def test_a_lag_that_would_take_long_to_count_is_given_as_the_most_that_it_can_be
     lag = lag_of(connection, bench.hub.log, NOW)
 
     assert (lag.events, lag.milliseconds, lag.is_exact) == (8_999, 0, False)
+
+
+def test_what_comes_after_a_change_of_the_view_counts_once() -> None:
+    bench = Bench()
+    connection, socket = bench.connect("global")
+    bench.publish(_stored(1, 900))
+    socket.is_stuck, socket.backlog = True, LIMIT + 1
+    bench.settle()
+    bench.publish(_stored(2, 800))
+    bench.subscribe(connection, "execution_e2")
+    bench.publish(_stored(3, 700))
+
+    lag = lag_of(connection, bench.hub.log, NOW)
+
+    assert (lag.events, lag.milliseconds, lag.is_exact) == (2, 800, True)
