@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -18,11 +19,19 @@ class Dropped:
     count: int
 
 
-class Backlog(Generic[T]):
-    """First in, first out. Whoever puts something in never waits."""
+def _one(_: object) -> int:
+    return 1
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+
+class Backlog(Generic[T]):
+    """First in, first out. Whoever puts something in never waits.
+
+    ``count_of``: as how many an item counts, if it is dropped.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES, *, count_of: Callable[[T], int] = _one) -> None:
         self._max_bytes = max_bytes
+        self._count_of = count_of
         self._items: deque[tuple[T | Dropped, int]] = deque()
         self._bytes = 0
         self._dropped = 0
@@ -35,7 +44,7 @@ class Backlog(Generic[T]):
         if self._is_closed:
             return
         if self._bytes + size > self._max_bytes:
-            self._dropped += 1
+            self._dropped += self._count_of(item)
             return
         self._tell_of_dropped()
         self._items.append((item, size))

@@ -68,7 +68,7 @@ class Tap:
         self._connection = connection
         self._instance = instance
         self._explain = explain
-        self._backlog: Backlog[Sent | TapLine] = Backlog()
+        self._backlog: Backlog[Sent | TapLine] = Backlog(count_of=_lines_of)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -132,6 +132,10 @@ class Tap:
                 declined_by=list(parts),
             )
             self._backlog.put(line, 0)
+
+
+def _lines_of(news: Sent | TapLine) -> int:
+    return 1 if isinstance(news, TapLine) else sum(1 for _ in split(news.data))
 
 
 def _sent(at: datetime, opcode: Opcode, payload: bytes) -> bytes:

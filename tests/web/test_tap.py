@@ -233,5 +233,13 @@ async def test_a_backlog_tells_where_how_much_was_dropped() -> None:
         await backlog.take(1)
 
 
+async def test_what_is_many_in_one_counts_as_many_when_it_is_dropped() -> None:
+    backlog: Backlog[str] = Backlog(max_bytes=500, count_of=len)
+    for item in ("a", "bcd", "ef"):
+        backlog.put(item, 100)
+
+    assert [await backlog.take(1), await backlog.take(1)] == ["a", Dropped(5)]
+
+
 async def test_an_empty_backlog_gives_up_after_a_while() -> None:
     assert await Backlog[str]().take(0.01) is None
