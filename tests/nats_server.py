@@ -63,6 +63,9 @@ class NatsServer:
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
+            self._process.send_signal(
+                signal.SIGCONT
+            )  # or one that a failed test left suspended never hears it
             self._process.wait(10)
             self._process = None
 
