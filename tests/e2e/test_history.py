@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -459,3 +460,24 @@ async def test_what_expires_while_a_browser_is_away_is_no_gap(
             assert numbers(await after.events(100)) == list(range(11, 111))
             assert await after.nothing_more()
         assert await metric(bridge, "gaps_total") == 0
+
+
+async def test_a_browser_that_moves_between_bridges_gets_everything_once_and_in_order(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    count, got = 1_000, list[Json]()
+    async with (
+        start_bridge(**SMALL_RING, instance="one") as one,
+        start_bridge(**SMALL_RING, instance="two") as two,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(publish(jetstream, count))
+        cursor: dict[str, object] = {"since": 0}
+        for bridge in cycle((one, two)):
+            async with bridge.connect("executions/e1", **cursor) as listener:
+                assert listener.first["recovery"]["recovered"]
+                got += await listener.events(min(5, count // 4 - len(got)))
+            if len(got) == count // 4:
+                break
+            cursor = {"since": got[-1]["seq"], "epoch": listener.first["epoch"]}
+    assert numbers(got) == list(range(1, count + 1, 4))
