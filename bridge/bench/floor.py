@@ -1,6 +1,7 @@
 """The physical limit: a bare loop of ``send`` over as many sockets, the same bytes, nothing else."""
 
 import json
+import signal
 import socket as sockets
 import sys
 import time
@@ -18,6 +19,7 @@ _REQUEST_BYTES: Final = 4096
 
 def main(connections: int) -> None:
     """Accept so many, then send as told: by lines ``{"size": bytes, "times": n, "every": seconds}``."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     listener = sockets.create_server(("127.0.0.1", 0), backlog=4096)
     print("port", listener.getsockname()[1], flush=True)
     accepted = [_accept(listener) for _ in range(connections)]

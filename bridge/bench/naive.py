@@ -5,6 +5,7 @@ The measure of what the real one is worth; no validation, no order across reconn
 
 import asyncio
 import json
+import signal
 import sys
 from collections import defaultdict
 
@@ -38,7 +39,7 @@ async def on_message(message: Msg) -> None:
 
 
 async def main(url: str) -> None:
-    """Serve for ever."""
+    """Serve until somebody ends it."""
     client = await nats.connect(url)
     await client.subscribe(">", cb=on_message)
     app = web.Application()
@@ -48,7 +49,10 @@ async def main(url: str) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
     await site.start()
     print("port", runner.addresses[0][1])
-    await asyncio.Event().wait()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    await client.close()
 
 
 if __name__ == "__main__":

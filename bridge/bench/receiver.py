@@ -69,8 +69,22 @@ class Receiver:
     def connect(self, address: tuple[str, int], dials: list[Dial], sample_every: int) -> float:
         """Make the connections, a wave at a time; the seconds that it took."""
         began = time.monotonic()
-        waiting = dials[::-1]
         under_way: dict[int, _Handshake] = {}
+        try:
+            self._connect(address, dials[::-1], under_way, sample_every)
+        finally:
+            for made in under_way.values():
+                made.socket.close()
+        return time.monotonic() - began
+
+    def _connect(
+        self,
+        address: tuple[str, int],
+        waiting: list[Dial],
+        under_way: dict[int, "_Handshake"],
+        sample_every: int,
+    ) -> None:
+        deadline = time.monotonic() + _CONNECT_SECONDS
         while waiting or under_way:
             while waiting and len(under_way) < _WAVE:
                 made = _Handshake(address, waiting.pop())
@@ -81,9 +95,8 @@ class Receiver:
                     self._note(fd, self._take(fd))
                 elif under_way[fd].step(self._epoll):
                     self._keep(under_way.pop(fd), sample_every)
-            if time.monotonic() - began > _CONNECT_SECONDS:
+            if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(waiting) + len(under_way)} handshakes are not done")
-        return time.monotonic() - began
 
     def _keep(self, made: "_Handshake", sample_every: int) -> None:
         fd = made.socket.fileno()

@@ -68,25 +68,25 @@ def stalled(say: Say) -> Figures:
     return figures
 
 
-def storm(say: Say) -> Figures:
-    """5,000 browsers come back at once, each with 200 events to catch up on."""
+def storm(say: Say, connections: int = 5000, events: int = 200) -> Figures:
+    """So many browsers come back at once, each with so many events to catch up on."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="crew-bridge-bench-")))
         server = stack.enter_context(bridge(directory))
         browsers = stack.enter_context(receivers(2))
         crew = stack.enter_context(publisher(server.nats_url, is_stream=True))
-        crew.run(Plan(200))
+        crew.run(Plan(events))
         sleep(1.0)
-        dials = [server.dial(0, "task.completed", "?since=0") for _ in range(5000)]
+        dials = [server.dial(0, "task.completed", "?since=0") for _ in range(connections)]
         spent = cpu_seconds(server.pid)
         for n, browser in enumerate(browsers):
             share = dials[n::2]
-            browser.begin_storm(server.address, share, len(share) * 200, _STORM_SECONDS)
+            browser.begin_storm(server.address, share, len(share) * events, _STORM_SECONDS)
         received = [browser.received() for browser in browsers]
         spent = cpu_seconds(server.pid) - spent
     figures = {
-        "cpu_us_per_connection": spent * 1e6 / 5000,
-        "delivered": sum(r.events for r in received) / (5000 * 200),
+        "cpu_us_per_connection": spent * 1e6 / connections,
+        "delivered": sum(r.events for r in received) / (connections * events),
         "seconds": max(r.seconds for r in received),
     }
     say(

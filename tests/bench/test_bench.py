@@ -1,12 +1,18 @@
 """The bench measures what it says: its events are events, nothing is lost, nothing is counted twice."""
 
 import json
+import socket as sockets
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bridge.bench import wire
+from bridge.bench.receiver import Dial, Receiver
+from bridge.bench.run import compare
+from bridge.bench.scenarios import BOTH, Scenario
 from contracts.codec import StoredMessage, decode
+from tests.bench import special
 from tests.bench.check import verdict
 from tests.bench.page import page
 from tests.bench.scenarios import FULL, GOALS
@@ -42,6 +48,54 @@ def test_it_compares_on_the_users_machine(tmp_path: Path) -> None:
     assert medians["bridge"]["fewest"] == 1000
     assert medians["bridge"]["events_per_write"] >= 1
     assert figures["cpu_ratio_to_nats"] > 0
+
+
+def test_a_steady_stream_reaches_who_reads_and_nobody_else() -> None:
+    scenario = Scenario("s", "", 12, 40, 400, executions=2, stalled=2, elsewhere=4, servers=BOTH)
+    lines: list[str] = []
+
+    done = compare(scenario, 2, lines.append)
+
+    assert len(lines) == 4
+    for outcome in done.outcomes.values():
+        assert [(r.delivered, r.expected, r.fewest, r.closed) for r in outcome.rounds] == [
+            (160, 160, 0, 0)
+        ] * 2
+        assert outcome.median.p50_ms > 0
+        assert outcome.opened.cpu_us > 0
+    assert done.limit_us > 0
+
+
+def test_who_comes_back_in_a_storm_gets_everything() -> None:
+    assert special.storm(lambda _: None, connections=30, events=10)["delivered"] == 1
+
+
+def test_more_than_a_window_is_published_flat_out_and_confirmed() -> None:
+    scenario = Scenario("s", "", 3, 2500, servers=BOTH)
+
+    done = compare(scenario, 1, lambda _: None)
+
+    assert {name: outcome.median.delivered for name, outcome in done.outcomes.items()} == {
+        "bridge": 7500,
+        "nats": 7500,
+    }
+
+
+def test_a_handshake_that_is_refused_is_said_so() -> None:
+    receiver = Receiver()
+    with sockets.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(_refuse, server)
+        dial = Dial(wire.handshake("/", "x"), b"ready")
+        with pytest.raises(ConnectionError, match=r"HTTP/1\.1 503"):
+            receiver.connect(server.getsockname(), [dial], 1)
+        answering.result()
+
+
+def _refuse(server: sockets.socket) -> None:
+    socket, _ = server.accept()
+    with socket:
+        socket.recv(4096)
+        socket.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
 
 
 def test_it_refuses_a_scenario_that_does_not_exist() -> None:
