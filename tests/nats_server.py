@@ -63,9 +63,8 @@ class NatsServer:
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.send_signal(
-                signal.SIGCONT
-            )  # or one that a failed test left suspended never hears it
+            # One that a failed test has left suspended hears nothing else.
+            self._process.send_signal(signal.SIGCONT)
             self._process.wait(10)
             self._process = None
 
