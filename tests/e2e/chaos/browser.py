@@ -74,6 +74,7 @@ class Browser:
             await asyncio.sleep(self._random.uniform(0.02, 0.3))
 
     async def _connect(self) -> Wire | None:
+        wire = None
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 wire = await connect(self, self._address(), self._path(), receive_buffer=self.receive_buffer)
@@ -81,6 +82,8 @@ class Browser:
                 status = await wire.opened
         except (OSError, TimeoutError):
             self._shared.seen["unreachable"] += 1
+            if wire is not None:
+                wire.cut()  # else it may be let in later, beside the next one
             return None
         if status != 101:
             self._shared.seen[f"refused {status}"] += 1
