@@ -12,7 +12,7 @@ from contracts import WebSocketEvent
 
 log = logging.getLogger(__name__)
 
-_ACK_SECONDS: Final = 5.0
+_ACK_SECONDS: Final = 2.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 

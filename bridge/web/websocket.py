@@ -132,12 +132,20 @@ async def _shake_hands(shore: Shore, request: web.Request) -> Session:
     if not response.can_prepare(request):
         shore.hub.counters.refused["not_a_websocket"] += 1
         raise refuse(400, "not_a_websocket", "only a WebSocket can connect here")
-    writer = await response.prepare(request)
+    try:
+        writer = await response.prepare(request)
+    except ConnectionResetError:
+        raise _gone() from None
     transport = request.transport
     if transport is None:
-        raise ConnectionResetError("the client went away during the handshake")
+        raise _gone()
     transport.set_write_buffer_limits(high=shore.limits.buffer_bytes)
     return Session(response, writer, transport, Peer(request.remote, request.headers.get("User-Agent")))
+
+
+def _gone() -> web.HTTPException:
+    """Who waited for its place, and went away meanwhile, hears nothing of this; and nobody logs it."""
+    return refuse(400, "not_a_websocket", "the client went away during the handshake")
 
 
 def _established(shore: Shore, connection: Connection, recovery: Recovery | None) -> bytes:

@@ -155,6 +155,9 @@ class Browser:
             case "gap":
                 self.gaps.append((message["from"], message["to"], message["reason"]))
                 self.cursor = max(self.cursor, message["to"])
+            case "error" if message["code"] == "unavailable" and self._wire is not None:
+                self._shared.seen["unavailable"] += 1
+                self._wire.cut()  # the stream has no leader: try again
             case _:
                 self._complain(f"told {message}")
 

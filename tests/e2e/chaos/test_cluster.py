@@ -13,6 +13,7 @@ from tests.e2e.chaos.play import log, play
 from tests.e2e.chaos.size import size
 from tests.e2e.chaos.world import BridgeServer, bridge_server
 from tests.nats_cluster import NatsCluster, nats_cluster
+from tests.waiting import soon
 
 _SETTINGS = {"stream_replicas": 3, "ring_bytes": 300_000, "buffer_bytes": 64 * 1024, "drain_seconds": 3.0}
 
@@ -24,9 +25,15 @@ async def _kill_leaders(cluster: NatsCluster, times: int) -> None:
         leader = await cluster.leader(STREAM)
         await asyncio.to_thread(cluster.servers[leader].kill)
         killed.append(leader)
-        await asyncio.sleep(4)
+        await soon(lambda: _has_leader(cluster), seconds=60)
+        await asyncio.sleep(3)
         await asyncio.to_thread(cluster.servers[leader].start)
     log.info("killed %s", killed)
+
+
+async def _has_leader(cluster: NatsCluster) -> bool:
+    """The other two elect one after four to nine seconds."""
+    return await cluster.info(STREAM) is not None
 
 
 def _either(bridges: list[BridgeServer], used: Counter[int], random: Random) -> Address:

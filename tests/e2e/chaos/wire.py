@@ -10,6 +10,7 @@ from typing import Any, Protocol
 _MASK = b"\x01\x02\x03\x04"
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 _ABNORMAL = 1006
+_SWITCHING = 101
 
 
 class Listener(Protocol):
@@ -62,6 +63,8 @@ class Wire(asyncio.Protocol):
                 return
             self._rest = b""
             self._shake_hands(head.decode())
+            if self.opened.result() != _SWITCHING:
+                return
         for opcode, payload in self._frames(data):
             self._take(opcode, payload)
 
@@ -91,7 +94,7 @@ class Wire(asyncio.Protocol):
             if name.lower() == "retry-after":
                 self.retry_after = float(value)
         self.opened.set_result(status)
-        if status != 101:
+        if status != _SWITCHING:
             self.cut()
 
     def _frames(self, data: bytes) -> Iterator[tuple[int, bytes]]:
