@@ -76,7 +76,8 @@ async def test_what_a_cursor_missed_is_announced_in_the_first_message(
 ) -> None:
     async with bridge.connect(f"executions/{new_id}") as before:
         begin = before.first["cursor"]
-    await publisher.publish(_task(1, execution_id=new_id))
+        await publisher.publish(_task(1, execution_id=new_id))
+        await before.events(1)
 
     async with bridge.connect(f"executions/{new_id}", since=begin, epoch=before.first["epoch"]) as after:
         head = after.first["head"]
@@ -149,6 +150,8 @@ async def test_a_subscription_with_since_replays_only_what_it_adds(
         await publisher.publish(_task(1, execution_id=new_id, crew_id=new_id))
         await publisher.publish(_task(2, crew_id=new_id))
         assert _tasks(await listener.events(1)) == ["t1"]
+        async with bridge.connect(f"crews/{new_id}", since=begin, epoch=epoch) as witness:
+            await witness.events(2)
 
         name = f"crew_{new_id}"
         got = await listener.ask(
