@@ -13,7 +13,7 @@ from bridge.bench.scenarios import QUICK
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of each server (default: 5)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of each server (default: 3)")
     parser.add_argument("--connections", type=int, help="so many, in all scenarios")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     names = [scenario.name for scenario in QUICK]

@@ -123,6 +123,6 @@ def environment() -> dict[str, object]:
 def write(path: Path, all_: Iterable[Compared]) -> None:
     """Put results into a file, beside what it holds of other scenarios."""
     held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    held.setdefault("scenarios", {}).update({one.scenario.name: one.to_json() for one in all_})
-    held["environment"] = environment()
+    measured = {one.scenario.name: one.to_json() | {"environment": environment()} for one in all_}
+    held.setdefault("scenarios", {}).update(measured)
     path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")

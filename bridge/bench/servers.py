@@ -73,16 +73,20 @@ def written(server: Server) -> tuple[int, int]:
     """What the bridge counts: writes that delivered events, and events delivered; zeros for others."""
     if server.name != "bridge":
         return 0, 0
-    url = f"http://{server.address[0]}:{server.address[1]}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        text = answer.read().decode()
+    text = metrics(server)
     return _sum(text, "writes"), _sum(text, "events_delivered")
 
 
-def _sum(metrics: str, name: str) -> int:
+def metrics(server: Server) -> str:
+    """What the bridge tells Prometheus."""
+    url = f"http://{server.address[0]}:{server.address[1]}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return bytes(answer.read()).decode()
+
+
+def _sum(text: str, name: str) -> int:
     return sum(
-        int(float(value))
-        for value in re.findall(rf"^crew_bridge_{name}_total(?:{{.*}})? (\S+)$", metrics, re.M)
+        int(float(value)) for value in re.findall(rf"^crew_bridge_{name}_total(?:{{.*}})? (\S+)$", text, re.M)
     )
 
 

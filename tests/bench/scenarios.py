@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from bridge.bench.scenarios import ALL, BOTH, BURST, OWN, QUICK, STEADY, Scenario
+from bridge.bench.scenarios import BOTH, BURST, OWN, QUICK, STEADY, Scenario
 
 FULL: Final = (
     BURST,
@@ -19,7 +19,7 @@ FULL: Final = (
         executions=10,
         servers=BOTH,
     ),
-    Scenario("100x100", "100 connections x 100 events/s", 100, 300, 100),
+    Scenario("100x100", "100 connections x 100 events/s", 100, 300, 100, servers=BOTH),
     Scenario("5000x20", "5,000 connections x 20 events/s", 5000, 60, 20, servers=BOTH),
     Scenario("10000x2", "10,000 connections x 2 events/s", 10_000, 6, 2, servers=BOTH),
     Scenario("10000x10", "10,000 connections x 10 events/s", 10_000, 30, 10, servers=BOTH),
@@ -39,6 +39,7 @@ FULL: Final = (
         10_000,
         5000,
         executions=1000,
+        servers=BOTH,
     ),
     OWN,
     Scenario(
@@ -58,7 +59,7 @@ FULL: Final = (
         2500,
         executions=50,
         event_type="llm.chunk",
-        servers=ALL,
+        servers=BOTH,
     ),
 )
 

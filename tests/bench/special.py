@@ -1,5 +1,6 @@
 """What has a form of its own: memory of idle connections, stalled ones, a storm of returns, ingest."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from bridge.bench.measure import Contestant, contestants
 from bridge.bench.publisher import Plan
 from bridge.bench.run import Say
 from bridge.bench.scenarios import ALL, BOTH, Scenario
-from bridge.bench.servers import bridge, cpu_seconds, rss_bytes
+from bridge.bench.servers import Server, bridge, cpu_seconds, metrics, rss_bytes
 from bridge.bench.workers import publisher, receivers
 
 Figures = dict[str, Any]
@@ -108,6 +109,25 @@ def elsewhere(say: Say) -> Figures:
     return figures
 
 
+def hold(say: Say) -> Figures:
+    """How late the loop of the bridge was while it flushed to 10,000 connections, ten times a second."""
+    with _at_work(Scenario("hold", "", 10_000, 50, 10, servers=("bridge",))) as (one,):
+        one.open()
+        before = _delays(one.server)
+        one.round()
+        after = _delays(one.server)
+    counts = {bound: after[bound] - before[bound] for bound in after}
+    say(f"  of {counts['+Inf']} timers {counts['0.01']} were at most 10 ms late, {counts['0.02']} at most 20")
+    return counts
+
+
+def _delays(server: Server) -> Figures:
+    """By upper bound in seconds: how many timers were missed by at most that."""
+    text = metrics(server)
+    found = re.findall(r'crew_bridge_loop_delay_seconds_bucket{le="([^"]+)"} (\S+)', text)
+    return {bound: int(float(count)) for bound, count in found}
+
+
 def ingest(say: Say) -> Figures:
     """Validated events a second on one core, into the log with one viewer."""
     with _at_work(Scenario("ingest", "", 1, 50_000, servers=("bridge",))) as (one,):
@@ -131,6 +151,7 @@ MEASURES: Final[dict[str, Callable[[Say], Figures]]] = {
     "stalled": stalled,
     "storm": storm,
     "elsewhere": elsewhere,
+    "hold": hold,
     "ingest": ingest,
 }
 """By name."""
