@@ -33,7 +33,7 @@ async def test_every_browser_has_exactly_its_events_whatever_broke(tmp_path: Pat
             await play(
                 server.url,
                 lambda _: lambda: bridge.address,
-                lambda: faults.in_turn(size(20, 600), rest=1.5),
+                lambda: faults.in_turn(size(60, 600), rest=1.5),
                 random,
             )
             log.info("%s", faults.done)
