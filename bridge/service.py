@@ -66,8 +66,13 @@ class Bridge:
     """The parts, put together. Made inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        loop = asyncio.get_running_loop()
         self._settings = settings
+        self._make_core(settings)
+        self._make_shore_of_nats(settings)
+        self._make_shore_of_browsers(settings)
+
+    def _make_core(self, settings: Settings) -> None:
+        loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[None] = loop.create_future()
         self.pump = Pump(
             self._flush,
@@ -85,11 +90,13 @@ class Bridge:
             now=time_ns,
             max_replay=settings.replay_max_events,
         )
+        self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
         self.census = Census()
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
+
+    def _make_shore_of_nats(self, settings: Settings) -> None:
         self.archive = Archive(self.hub, at_once=settings.history_reads)
         self.seeker = Seeker(self.hub, self.archive)
-        self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
         self.nats = ConnectionEvents()
         self.nats_history = ConnectionEvents()
         self.feed = Feed(
@@ -99,6 +106,9 @@ class Bridge:
             ring_bytes=settings.ring_bytes,
             heartbeat_seconds=settings.feed_heartbeat_seconds,
         )
+        self.publisher = Publisher(settings.stream_name)
+
+    def _make_shore_of_browsers(self, settings: Settings) -> None:
         self.shore = Shore(self.hub, _limits(settings), self._probe, self.seeker.seek)
         instance = settings.instance or default_instance()
         desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
@@ -110,7 +120,6 @@ class Bridge:
             {TAP: partial(overhear, desk)},
             seconds=settings.gather_seconds,
         )
-        self.publisher = Publisher(settings.stream_name)
         fleet = Fleet(desk, self.cluster)
         connections, taps = ConnectionManager(fleet, self.publisher), Taps(desk, fleet)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
