@@ -67,14 +67,27 @@ class ConnectionEvents:
         self.is_down = self.is_down or isinstance(error, OSError)
 
 
+class _Client(Client):
+    """nats-py's client, with the express way, and without its error about the answer to a ping given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ps = ExpressParser(self)
+
+    async def _process_pong(self) -> None:
+        """Answer who asked first; nats-py stops reading for good where that one waits no longer."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
+
 @asynccontextmanager
 async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncIterator[Client]:
     """A client that is connected, and connects again whenever it has to; waits for the first time too.
 
     ``url``: one or several servers, separated by commas.
     """
-    client = Client()
-    client._ps = ExpressParser(client)
+    client = _Client()
     events.is_ending = False
     callbacks: dict[str, Callable[..., Awaitable[None]]] = {
         "reconnected_cb": events.reconnected,

@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
 from nats.errors import SlowConsumerError
 from structlog.testing import capture_logs
 
 from bridge.broker.connection import ConnectionEvents, connected
 from tests.nats_server import NatsServer
+from tests.proxy import proxied
 from tests.waiting import until
 
 
@@ -43,6 +45,20 @@ async def test_a_killed_server_is_come_back_to_and_everybody_told(server: NatsSe
         await client.flush()
     assert told == ["reconnected"]
     assert (events.disconnects, events.reconnects) == (1, 1), "the end is no disconnect"
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_does_no_harm(server: NatsServer) -> None:
+    """nats-py's reading task ends for good with an InvalidStateError, and no ping is answered after."""
+    events = ConnectionEvents()
+    async with proxied(server.url) as proxy, connected(proxy.url, "test", events) as client:
+        proxy.stall()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.rtt()
+        proxy.resume()
+        assert await client.rtt() > 0
+        await client.flush()
+    assert events.disconnects == 0
 
 
 async def test_a_server_that_is_away_is_complained_of_once() -> None:
