@@ -27,7 +27,7 @@ from bridge.core.pump import Pump
 from bridge.delay import DELAY_MICROSECONDS, watch_delay
 from bridge.embedded import embedded_server
 from bridge.files import with_files_for
-from bridge.garbage import keep_tidy
+from bridge.garbage import PAUSE_MICROSECONDS, keep_tidy
 from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
 from bridge.metrics import Sources, registry_of
@@ -93,6 +93,7 @@ class Bridge:
         self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
         self.census = Census()
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
+        self.pauses = Histogram(PAUSE_MICROSECONDS)
 
     def _make_shore_of_nats(self, settings: Settings) -> None:
         self.archive = Archive(self.hub, at_once=settings.history_reads)
@@ -133,6 +134,8 @@ class Bridge:
             self.publisher,
             self.census,
             self.loop_delay,
+            self.pump.turns,
+            self.pauses,
         )
         self.health = Health(instance, sources, lambda: self.shore.is_ready)
         self.parts = Parts(self.shore, connections, taps, audit, registry_of(sources))
@@ -248,7 +251,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
             tasks.create_task(bridge.read_for_ever(nats_url)),
             tasks.create_task(watch_delay(bridge.loop_delay)),
             tasks.create_task(bridge.tell_for_ever()),
-            tasks.create_task(keep_tidy(bridge.hub.counters)),
+            tasks.create_task(keep_tidy(bridge.hub.counters, bridge.pauses)),
             tasks.create_task(_raise_when_failed(bridge)),
         ]
         try:

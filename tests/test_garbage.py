@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.core.counters import Counters
-from bridge.garbage import Tidiness, tidy
+from bridge.core.histogram import Histogram
+from bridge.garbage import Tidiness, tidy, timed
 from tests.client import Client
 
 
@@ -86,6 +87,18 @@ def test_the_collector_is_left_as_it_was_found() -> None:
         pass
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_every_collection_is_timed_as_long_as_somebody_wants_to_know() -> None:
+    pauses = Histogram((1, 1_000_000))
+
+    with timed(pauses):
+        gc.collect()
+        gc.collect()
+    gc.collect()
+
+    assert sum(pauses.counts) == 2
+    assert 0 < pauses.total < 1_000_000
 
 
 async def test_a_bridge_at_work_has_frozen_what_was_there_at_its_start(bridge: Client) -> None:

@@ -22,7 +22,8 @@ ALL = {
     "info",
     *("events_in", "events_rejected", "events_delivered", "delivered_bytes", "writes", "messages_sent"),
     *("commands", "errors"),
-    *("flush_events", "event_age_seconds", "loop_delay_seconds"),
+    *("flush_events", "event_age_seconds"),
+    *("loop_delay_seconds", "flush_turn_seconds", "gc_pause_seconds"),
     *("connections", "cursors", "groups"),
     *("connections_opened", "connections_closed", "connections_refused", "fell_behind", "stale"),
     "stalled",
@@ -149,6 +150,8 @@ async def test_flushes_ages_and_delays_are_distributions(quiet_bridge: Client, n
     assert values["event_age_seconds_count"] == values["flush_events_count"]
     assert 0 < values["event_age_seconds_sum"] < 60
     assert values["event_age_seconds_bucket.60"] == values["event_age_seconds_count"]
+    assert values["flush_turn_seconds_count"] >= values["flush_events_count"]
+    assert values["flush_turn_seconds_sum"] < 60
 
 
 async def test_what_crews_did_since_the_bridge_is_there_is_counted_by_type(

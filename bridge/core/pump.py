@@ -3,9 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from bridge.core.histogram import Histogram
+
 SLICE_STEPS: Final = 256
 SLICE_SECONDS: Final = 0.005
 """A cycle gives the event loop back after so many writes, or so long and the step that it is in."""
+
+TURN_MICROSECONDS: Final = tuple(1000 * ms for ms in (1, 2, 3, 5, 7, 10, 15, 20, 50, 100, 200, 500, 1000))
 
 DUTY: Final = 2.0
 """A cycle that was busy for D seconds is followed by a rest of ``DUTY`` x D."""
@@ -34,6 +38,8 @@ class Pump:
         self._max_delay = max_delay
         self._steps: Iterator[None] = iter(())
         self._busy = 0.0
+        self.turns = Histogram(TURN_MICROSECONDS)
+        """Microseconds that each slice of a cycle kept everything else waiting."""
         self.is_running = False
         """Whether a cycle, or the rest after one, is under way."""
         self._is_woken = False
@@ -57,7 +63,9 @@ class Pump:
     def _slice(self) -> None:
         began = self._clock()
         is_done = self._run(began + SLICE_SECONDS)
-        self._busy += self._clock() - began
+        took = self._clock() - began
+        self._busy += took
+        self.turns.observe(int(took * 1e6))
         if is_done:
             self._later(min(self._busy * DUTY, self._max_delay), self._cycle)
         else:

@@ -32,6 +32,14 @@ def traffic(sources: Sources) -> Iterator[Metric]:
         count.event_age,
         unit=MICRO,
     )
-    yield histogram(
-        "loop_delay_seconds", "How late the event loop's timers come", sources.loop_delay, unit=MICRO
-    )
+    yield from _holds(sources)
+
+
+def _holds(sources: Sources) -> Iterator[Metric]:
+    """What everything else waits for."""
+    for name, text, values in (
+        ("loop_delay_seconds", "How late the event loop's timers come", sources.loop_delay),
+        ("flush_turn_seconds", "How long the event loop was held by one turn of a flush", sources.turns),
+        ("gc_pause_seconds", "How long Python collected garbage, and did nothing else", sources.pauses),
+    ):
+        yield histogram(name, text, values, unit=MICRO)

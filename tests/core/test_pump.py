@@ -145,6 +145,8 @@ def test_a_cycle_gives_the_loop_back_when_a_step_ends_after_so_long() -> None:
 
     assert max(held) <= SLICE_SECONDS + 1e-9
     assert work.cycles == 1
+    assert sum(work.pump.turns.counts) == len(held)
+    assert abs(work.pump.turns.total - 25_000) < 10
 
 
 def test_a_wake_during_a_cycle_leads_to_another_and_never_to_two_at_once() -> None:
