@@ -100,7 +100,9 @@ class Uptime(Body):
     connections_opened: int
     connections_closed: int
     messages_sent: int
+    """Events, answers and heartbeats."""
     bytes_sent: int
+    """Of events."""
 
 
 class InstanceUptime(Uptime):

@@ -18,7 +18,7 @@ class TapLine(Body):
     client_id: str | None = None
     instance: str | None = None
     bytes: int | None = None
-    """Of what was sent."""
+    """Of what was sent, compressed if it was."""
     message: Any = None
     """What was sent, as JSON: an event, an answer, a heartbeat, or an array of events."""
     text: str | None = None

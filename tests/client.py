@@ -75,10 +75,13 @@ class Client:
         """Status and body of a GET; JSON is parsed."""
         return await self.send("GET", path)
 
-    async def send(self, method: str, path: str, body: Json | bytes | None = None) -> tuple[int, Any]:
+    async def send(
+        self, method: str, path: str, body: Json | bytes | None = None, **headers: str
+    ) -> tuple[int, Any]:
         """Status and body of any request; JSON is parsed."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
-        request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 - the bridge's
+        address = self.url + path
+        request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - the bridge's
         return await asyncio.to_thread(_send, request)
 
     @asynccontextmanager

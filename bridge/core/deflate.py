@@ -8,7 +8,7 @@ import zlib
 from functools import lru_cache
 from typing import Final
 
-from bridge.core.frames import Opcode, frame, payload_of
+from bridge.core.frames import COMPRESSED, Opcode, frame, payload_of
 
 WINDOW_BITS: Final = 12
 """Of the window that a receiver needs: 4 KiB are plenty for an event, and quick to set up."""
@@ -19,7 +19,6 @@ _LEAST: Final = 128
 _SMALL: Final = 4096
 _TAIL: Final = b"\0\0\xff\xff"
 """Ends every flush; RFC 7692 leaves it out."""
-_COMPRESSED: Final = 0x40
 
 
 def deflated(data: bytes) -> bytes:
@@ -33,8 +32,13 @@ def _deflated(data: bytes) -> bytes:
     context = zlib.compressobj(_LEVEL, zlib.DEFLATED, -WINDOW_BITS, _MEMORY)
     body = context.compress(payload_of(data)) + context.flush(zlib.Z_SYNC_FLUSH)
     made = frame(body.removesuffix(_TAIL), Opcode.TEXT)
-    return bytes((made[0] | _COMPRESSED,)) + made[1:] if len(made) < len(data) else data
+    return bytes((made[0] | COMPRESSED,)) + made[1:] if len(made) < len(data) else data
 
 
 _remembered = lru_cache(maxsize=512)(_deflated)
 """An event goes to many groups within one flush."""
+
+
+def inflated(payload: bytes) -> bytes:
+    """What a compressed frame's ``payload`` was before."""
+    return zlib.decompressobj(-WINDOW_BITS).decompress(payload + _TAIL)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 _FIN: Final = 0x80
 _LEN16: Final = 0x7E
 _LEN64: Final = 0x7F
 _MAX_LEN16: Final = 0xFFFF
+COMPRESSED: Final = 0x40
+"""The bit that permessage-deflate sets in a frame's first byte (RFC 7692, 6)."""
 
 
 class Opcode(IntEnum):
@@ -16,6 +18,14 @@ class Opcode(IntEnum):
     TEXT = 0x1
     PING = 0x9
     PONG = 0xA
+
+
+class Part(NamedTuple):
+    """What one frame carries."""
+
+    opcode: Opcode
+    payload: bytes
+    is_compressed: bool
 
 
 def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
@@ -38,7 +48,7 @@ def array_frame(payloads: Iterable[bytes]) -> bytes:
     return frame(b"[" + b",".join(payloads) + b"]")
 
 
-def split(data: bytes) -> Iterator[tuple[Opcode, bytes]]:
+def split(data: bytes) -> Iterator[Part]:
     """What whole frames, one after the other, carry."""
     start = 0
     while start < len(data):
@@ -47,5 +57,6 @@ def split(data: bytes) -> Iterator[tuple[Opcode, bytes]]:
             body, length = start + 4, int.from_bytes(data[start + 2 : start + 4])
         elif length > _LEN16:
             body, length = start + 10, int.from_bytes(data[start + 2 : start + 10])
-        yield Opcode(data[start] & 0x0F), data[body : body + length]
+        first = data[start]
+        yield Part(Opcode(first & 0x0F), data[body : body + length], bool(first & COMPRESSED))
         start = body + length

@@ -49,7 +49,7 @@ OPERATOR_ERROR: Final = Label(
     "code",
     (
         *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
-        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "http"),
+        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "origin_refused", "http"),
     ),
 )
 CLOSE_CODE: Final = Label(

@@ -27,7 +27,7 @@ class Listing(_Asked):
     """Which connections, and how many of them at once."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    after: Annotated[str, Field(max_length=256)] | None = None
+    after: Annotated[str, Field(max_length=256, pattern="^(.+@.+)?$")] | None = None
     """``next`` of the page before."""
     subscription: str | None = None
     """Those that have this subscription, by whatever name."""

@@ -1,5 +1,6 @@
 """One HTTP operation: what it takes, what it does, and what it answers, for the router and for OpenAPI."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.web.audit import AUDIT, Act, code_of
 from bridge.web.errors import refuse
+from bridge.web.origin import is_allowed
+from bridge.web.shore import SHORE
 from contracts.errors import ContractError
 
 
@@ -50,7 +53,7 @@ class Operation(Generic[Q, B]):
 
     def route(self, prefix: str) -> web.RouteDef:
         """Its place in the router, under ``prefix``."""
-        return web.route(self.method, prefix + self.path, self.handle)
+        return web.route(self.method, prefix + matching(self.path), self.handle)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Read, act, answer; and keep the record."""
@@ -58,6 +61,7 @@ class Operation(Generic[Q, B]):
         audit.called(self.name)
         act = self._act_of(request, {}) if self.is_change else None
         try:
+            self._let_in(request)
             query = read_query(self.query, request.query)
             body = await self._read_body(request)
             if act is not None:
@@ -71,6 +75,12 @@ class Operation(Generic[Q, B]):
         if isinstance(answer, web.StreamResponse):
             return answer
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    def _let_in(self, request: web.Request) -> None:
+        """A browser sends what any page wants to any host: only pages that may connect change anything."""
+        allowed = request.app[SHORE].limits.allowed_origins
+        if self.is_change and not is_allowed(request.headers.get("Origin"), request.host, allowed):
+            raise refuse(403, "origin_refused", "pages of this origin may not change anything")
 
     async def _carry_out(self, request: web.Request, query: Q, body: B) -> BaseModel | web.StreamResponse:
         try:
@@ -89,6 +99,11 @@ class Operation(Generic[Q, B]):
         except web.HTTPRequestEntityTooLarge:
             raise refuse(413, "too_large", "the body is larger than 1 MiB") from None
         return _valid(self.body, lambda model: model.model_validate_json(text))
+
+
+def matching(path: str) -> str:
+    """``path`` for the router, whose ``{name}`` by itself takes no braces: ids may have some."""
+    return re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", path)
 
 
 def read_query(model: type[M], query: MultiMapping[str]) -> M:

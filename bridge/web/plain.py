@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.web.operation import Nothing
+from bridge.web.operation import Nothing, matching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,4 +25,4 @@ class Plain:
 
     def route(self, prefix: str) -> web.RouteDef:
         """Its place in the router, under ``prefix``."""
-        return web.get(prefix + self.path, self.act, allow_head=True)
+        return web.get(prefix + matching(self.path), self.act, allow_head=True)

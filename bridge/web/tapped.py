@@ -8,8 +8,9 @@ from typing import Final, NamedTuple, Protocol
 from pydantic_core import from_json, to_json
 
 from bridge.core.connection import Connection
+from bridge.core.deflate import inflated
 from bridge.core.entry import Entry
-from bridge.core.frames import Opcode, split
+from bridge.core.frames import Opcode, Part, split
 from bridge.core.hub import Hub
 from bridge.core.socket import Socket
 from bridge.core.verdict import declined_by
@@ -118,7 +119,7 @@ class Tap:
             case TapLine():
                 return [line(news)]
             case Sent(at, data):
-                return [_sent(at, opcode, payload) for opcode, payload in split(data)]
+                return [_sent(at, part) for part in split(data)]
 
     def _watch(self, entry: Entry) -> None:
         parts = declined_by(self._connection, entry)
@@ -138,10 +139,11 @@ def _lines_of(news: Sent | TapLine) -> int:
     return 1 if isinstance(news, TapLine) else sum(1 for _ in split(news.data))
 
 
-def _sent(at: datetime, opcode: Opcode, payload: bytes) -> bytes:
-    if opcode is not Opcode.TEXT:
+def _sent(at: datetime, part: Part) -> bytes:
+    if part.opcode is not Opcode.TEXT:
         return line(TapLine(kind="ping", at=at))
-    head = {"kind": "sent", "at": at, "bytes": len(payload)}
+    head = {"kind": "sent", "at": at, "bytes": len(part.payload)}
+    payload = inflated(part.payload) if part.is_compressed else part.payload
     if len(payload) > MAX_SHOWN:
         return to_json(head | {"text": payload[:_BEGINNING].decode(errors="replace")}) + b"\n"
     message = _in_one_line(payload)

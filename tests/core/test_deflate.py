@@ -8,8 +8,8 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
 
 from bridge.core.connection import encode
-from bridge.core.deflate import WINDOW_BITS, deflated
-from bridge.core.frames import frame, payload_of
+from bridge.core.deflate import WINDOW_BITS, deflated, inflated
+from bridge.core.frames import frame, payload_of, split
 from bridge.core.view import View
 from tests.contracts.strategies import law
 from tests.core.parts import event
@@ -30,7 +30,7 @@ def client() -> PerMessageDeflate:
     )
 
 
-def inflated(reader: PerMessageDeflate, data: bytes) -> Frame:
+def read_by(reader: PerMessageDeflate, data: bytes) -> Frame:
     return parsed(data, [reader])
 
 
@@ -39,7 +39,17 @@ def inflated(reader: PerMessageDeflate, data: bytes) -> Frame:
 def test_a_client_reads_what_was_framed(texts: list[bytes]) -> None:
     reader = client()
 
-    assert [bytes(inflated(reader, deflated(frame(text))).data) for text in texts] == texts
+    assert [bytes(read_by(reader, deflated(frame(text))).data) for text in texts] == texts
+
+
+@law
+@given(st.lists(TEXTS, max_size=5))
+def test_frames_can_be_taken_apart_and_inflated_again(texts: list[bytes]) -> None:
+    data = b"".join(deflated(frame(text)) for text in texts)
+
+    parts = list(split(data))
+    assert [inflated(part.payload) if part.is_compressed else part.payload for part in parts] == texts
+    assert [part.is_compressed for part in parts] == [deflated(frame(text)) != frame(text) for text in texts]
 
 
 def test_what_gets_no_smaller_stays_as_it_is() -> None:
@@ -65,5 +75,5 @@ def test_the_view_says_how_events_are_sent() -> None:
     as_array = encode(entries, View(frozenset(), batch=True, deflate=True))
 
     assert one_each == b"".join(deflated(entry.frame) for entry in entries)
-    found = json.loads(bytes(inflated(client(), as_array).data))
+    found = json.loads(bytes(read_by(client(), as_array).data))
     assert found == [json.loads(payload_of(entry.frame)) for entry in entries]

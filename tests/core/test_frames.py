@@ -107,4 +107,6 @@ def test_the_entry_of_a_gap_stands_at_its_end() -> None:
 def test_frames_that_follow_each_other_are_taken_apart(parts: list[tuple[Opcode, int]]) -> None:
     frames = [(opcode, b"x" * size) for opcode, size in parts]
 
-    assert list(split(b"".join(frame(payload, opcode) for opcode, payload in frames))) == frames
+    assert list(split(b"".join(frame(payload, opcode) for opcode, payload in frames))) == [
+        (opcode, payload, False) for opcode, payload in frames
+    ]

@@ -1,5 +1,9 @@
 """What operators are told."""
 
+from urllib.parse import quote
+
+import pytest
+
 from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import PREFIX
@@ -49,3 +53,24 @@ async def test_without_connections_there_is_no_average(bridge: Client) -> None:
     _, body = await bridge.get(f"{PREFIX}/connections")
     assert body["data"]["average_connection_duration"] == 0.0
     assert body["data"]["connections"] == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "{a}", "a%2Fb", "é?#&@:+", "tap"])
+async def test_a_client_is_found_by_whatever_id_it_has_chosen(bridge: Client, new_id: str, name: str) -> None:
+    client_id = f"{new_id}{name}"
+    path = quote(client_id, safe="")
+    async with bridge.connect("custom", client_id=client_id) as listener:
+        status, body = await bridge.get(f"{PREFIX}/connections/{path}")
+        assert (status, body["data"]["client_id"]) == (200, client_id)
+        status, body = await bridge.send("POST", f"{PREFIX}/disconnect/{path}")
+        assert (status, body["client_id"]) == (200, client_id)
+        await listener.socket.wait_closed()
+
+
+async def test_an_execution_is_watched_by_whatever_id_it_has(
+    bridge: Client, publisher: EventPublisher, new_id: str
+) -> None:
+    execution = f"{{{new_id}}}/1"
+    async with bridge.connect(f"executions/{quote(execution, safe='')}") as listener:
+        await publisher.publish(create_task_event("t1", "completed", execution_id=execution))
+        assert (await listener.message())["execution_id"] == execution

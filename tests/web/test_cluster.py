@@ -213,6 +213,7 @@ async def test_stale_connections_are_ended_everywhere_and_named(two: Two, new_id
         ("GET", "/connections?limit=0", None, 422, "limit"),
         ("GET", "/connections?limit=1&limit=2", None, 422, "limit"),
         ("GET", "/connections?colour=red", None, 422, "colour"),
+        ("GET", "/connections?after=somebody", None, 422, "after"),
         ("GET", "/connections?subscription=a.b.c", None, 422, "subscription"),
         ("POST", "/disconnect/x", {"code": 1000}, 422, "code"),
         ("POST", "/disconnect/x", {"reason": "é" * 62}, 422, "reason"),

@@ -10,6 +10,7 @@ from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import PREFIX
 from tests.conftest import StartBridge
+from tests.web.test_tap import tapped
 
 WORDS = "the same words again and again, " * 20
 
@@ -51,3 +52,19 @@ async def test_a_client_with_too_small_a_window_is_sent_plain_messages(
             await publisher.publish(create_task_event("t1", "completed", execution_id=new_id, result=WORDS))
 
             assert json.loads(await socket.recv())["data"]["result"] == WORDS
+
+
+@pytest.mark.parametrize("batch", ["", "&batch=1"])
+async def test_a_tap_shows_what_was_compressed_as_the_client_reads_it(
+    start_bridge: StartBridge, publisher: EventPublisher, new_id: str, batch: str
+) -> None:
+    async with start_bridge(compression=True) as bridge:
+        address = (
+            f"{bridge.url.replace('http', 'ws')}{PREFIX}/ws/executions/{new_id}?client_id={new_id}{batch}"
+        )
+        async with connect(address, compression="deflate") as socket, tapped(bridge, new_id) as tap:
+            await socket.recv()
+            await publisher.publish(create_task_event("t1", "completed", execution_id=new_id, result=WORDS))
+            line = await tap.line()
+            assert line["message"] == json.loads(await socket.recv())
+            assert line["bytes"] < len(WORDS)

@@ -69,3 +69,26 @@ async def test_a_page_that_the_operator_lists_connects(start_bridge: StartBridge
         connect(_address(bridge), origin=_LISTED[0]) as socket,  # type: ignore[arg-type]  # a NewType
     ):
         assert "connection.established" in str(await socket.recv())
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://evil.example.com", 403), (_LISTED[0], 200), ("http://localhost:5173", 200), (None, 200)],
+)
+async def test_a_foreign_page_cannot_make_an_operators_browser_change_anything(
+    start_bridge: StartBridge, new_id: str, origin: str | None, status: int
+) -> None:
+    """A form, or a ``fetch`` that asks for no answer, is sent without any question to the bridge."""
+    async with (
+        start_bridge(allowed_origins=_LISTED) as bridge,
+        bridge.connect("custom", client_id=new_id) as victim,
+    ):
+        answered, answer = await bridge.send(
+            "POST", f"{PREFIX}/disconnect/{new_id}", b"{}", **({"Origin": origin} if origin else {})
+        )
+        assert answered == status
+        if status == 403:
+            assert answer["code"] == "origin_refused"
+            assert await victim.nothing_more()
+            _, text = await bridge.get("/metrics")
+            assert 'crew_bridge_admin_failures_total{code="origin_refused"} 1.0' in text
