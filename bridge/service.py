@@ -37,6 +37,7 @@ from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
+from bridge.web.moves import VERB as CAME
 from bridge.web.server import listening
 from bridge.web.shore import Limits, Shore
 from bridge.web.tap import VERB as TAP
@@ -119,6 +120,7 @@ class Bridge:
             settings.stream_name,
             answerers(desk),
             {TAP: partial(overhear, desk)},
+            {CAME: self.shore.moves.hear},
             seconds=settings.gather_seconds,
         )
         fleet = Fleet(desk, self.cluster)
@@ -251,6 +253,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
             tasks.create_task(bridge.read_for_ever(nats_url)),
             tasks.create_task(watch_delay(bridge.loop_delay)),
             tasks.create_task(bridge.tell_for_ever()),
+            tasks.create_task(bridge.shore.moves.tell_for_ever(bridge.cluster.tell)),
             tasks.create_task(keep_tidy(bridge.hub.counters, bridge.pauses)),
             tasks.create_task(_raise_when_failed(bridge)),
         ]

@@ -109,6 +109,21 @@ class Tapping(Body):
     explain: bool = False
 
 
+class Arrival(Body):
+    """A client that has an id of its own has connected."""
+
+    client_id: str
+    at_ns: int
+    """When, in nanoseconds since 1970."""
+
+
+class Arrivals(Body):
+    """What a bridge tells all others: who has come to it a moment ago."""
+
+    bridge_id: str
+    clients: list[Arrival]
+
+
 class Reply(NamedTuple):
     """One bridge's answer, as it came."""
 

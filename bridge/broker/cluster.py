@@ -39,13 +39,15 @@ _RETRY_SECONDS: Final = 0.5
 
 Answerer = Callable[[bytes], Awaitable[bytes]]
 """Answers a question that another bridge asks."""
+Hearer = Callable[[bytes], None]
+"""Hears what another bridge tells; must not raise."""
 
 
 class Cluster:
     """One bridge among the others that serve the same stream.
 
-    ``answerers``: by the verbs that others may ask; ``sources``: by what they may follow. ``seconds``: how
-    long an answer may take.
+    ``answerers``: by the verbs that others may ask; ``sources``: by what they may follow; ``hearers``: by
+    what they may tell. ``seconds``: how long an answer may take.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Cluster:
         stream: str,
         answerers: Mapping[str, Answerer],
         sources: Mapping[str, Source],
+        hearers: Mapping[str, Hearer],
         *,
         seconds: float,
     ) -> None:
@@ -62,10 +65,12 @@ class Cluster:
         self._prefix = f"{_PREFIX}.{stream}"
         self._stream = stream
         self._answerers = answerers
+        self._hearers = hearers
         self._relay = Relay(self._prefix, instance, sources)
         self._seconds = seconds
         self._id = uuid4().hex
         self._peers = Peers(self._id, monotonic)
+        self._has_namesake = False
         self._client: Client | None = None
         self._acquainted = 0.0
         """When all others have had the time to say hello to us."""
@@ -122,6 +127,13 @@ class Cluster:
             return Replies((), tuple(sorted(expected.values())), reachable=False)
         return Replies(tuple(round_.replies), round_.missing, reachable=True)
 
+    async def tell(self, verb: str, news: bytes) -> None:
+        """Let all other bridges hear something, once; where there is no NATS, nobody does."""
+        client = self._client
+        if client is not None and client.is_connected:
+            with suppress(NatsError):
+                await client.publish(f"{self._prefix}.told.{verb}.{self._id}", news)
+
     @asynccontextmanager
     async def follow(self, instance: str, verb: str, question: bytes, take: Take) -> AsyncIterator[None]:
         """Have ``take`` called with what another bridge tells, as long as this lasts.
@@ -148,6 +160,7 @@ class Cluster:
     @asynccontextmanager
     async def _serving(self, client: Client) -> AsyncIterator[None]:
         hellos = await client.subscribe(f"{self._prefix}.hello", cb=self._on_hello)
+        news = await client.subscribe(f"{self._prefix}.told.*.*", cb=self._on_news)
         config = ServiceConfig(
             name=SERVICE,
             version=version("crew-bridge"),
@@ -166,6 +179,7 @@ class Cluster:
                 with suppress(NatsError, TimeoutError):
                     async with asyncio.timeout(_GOODBYE_SECONDS):
                         await hellos.unsubscribe()
+                        await news.unsubscribe()
                         await self._publish_hello(client, "leaving")
                         await service.stop()
                         await client.flush()
@@ -199,6 +213,18 @@ class Cluster:
     async def _on_hello(self, message: Msg) -> None:
         if self._peers.hear(message.data):
             await self._say("here")
+        has_namesake = self.instance in self._peers.known().values()
+        if has_namesake and not self._has_namesake:
+            log.error(
+                "another bridge has this name: give each its own BRIDGE_INSTANCE", instance=self.instance
+            )
+        self._has_namesake = has_namesake
+
+    async def _on_news(self, message: Msg) -> None:
+        *_, verb, teller = message.subject.split(".")
+        hear = self._hearers.get(verb)
+        if hear is not None and teller != self._id:
+            hear(message.data)
 
     async def _say(self, state: Literal["asking", "here", "leaving"]) -> None:
         if self._client is not None and self._client.is_connected:

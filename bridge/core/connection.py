@@ -38,6 +38,7 @@ class Connection:
         "messages_sent",
         "next_heartbeat",
         "opened_at",
+        "opened_ns",
         "socket",
         "subscriptions",
         "taken",
@@ -53,6 +54,8 @@ class Connection:
         self.endpoint = endpoint
         self.socket = socket
         self.opened_at = now
+        self.opened_ns = 0
+        """The same by the clock of the wall, in nanoseconds since 1970: other bridges know no other."""
         self.last_heard = now
         self.next_heartbeat = now
         self.taken = 0

@@ -43,20 +43,23 @@ class Fleet:
         self.desk = desk
         self.others = others
 
-    async def ask(self, verb: Verb[Q, A], question: Q) -> tuple[dict[str, A], Coverage]:
-        """The answers by instance, and who gave one. An answer that cannot be read is none."""
+    async def ask(self, verb: Verb[Q, A], question: Q) -> tuple[list[tuple[str, A]], Coverage]:
+        """The answers with the instances that gave them. An answer that cannot be read is none.
+
+        Every answer counts, also where two bridges were given the same name.
+        """
         own = await verb.act(self.desk, question)
         replies = await self.others.ask(verb.name, question.model_dump_json().encode())
-        answers, missing = {self.desk.instance: own}, list(replies.missing)
+        answers, missing = [(self.desk.instance, own)], list(replies.missing)
         for instance, body in replies.answers:
             try:
-                answers[instance] = verb.answer.model_validate_json(body)
+                answers.append((instance, verb.answer.model_validate_json(body)))
             except ValidationError:
                 log.warning("a bridge answered what this one cannot read", instance=instance, verb=verb.name)
                 missing.append(instance)
         return answers, Coverage(
             instance=self.desk.instance,
-            answered=sorted(answers),
+            answered=sorted(instance for instance, _ in answers),
             missing=sorted(missing),
             reachable=replies.reachable,
         )

@@ -66,7 +66,7 @@ class ConnectionManager:
     async def connections(self, survey: Survey) -> Connections:
         """Who is connected: one page of the list, and numbers about all."""
         answers, cluster = await self._fleet.ask(SURVEY, survey)
-        return Connections(data=merged(list(answers.values()), survey.limit), cluster=cluster)
+        return Connections(data=merged([answer for _, answer in answers], survey.limit), cluster=cluster)
 
     async def explain(self, client_id: str) -> Explained:
         """One connection. Raises `UnknownClientError`.
@@ -74,7 +74,7 @@ class ConnectionManager:
         Where the client is connected more than once, having changed bridges, its newest connection.
         """
         answers, cluster = await self._fleet.ask(EXPLAIN, Explain(client_id=client_id))
-        found = [answer.connection for answer in answers.values() if answer.connection is not None]
+        found = [answer.connection for _, answer in answers if answer.connection is not None]
         if not found:
             raise UnknownClientError(client_id, cluster)
         return Explained(data=max(found, key=attrgetter("opened_at")), cluster=cluster)
@@ -85,7 +85,7 @@ class ConnectionManager:
         """End all connections of a client. Raises `UnknownClientError`."""
         question = Disconnect(client_id=client_id, code=code, reason=reason)
         answers, cluster = await self._fleet.ask(DISCONNECT, question)
-        instances = sorted(instance for instance, answer in answers.items() if answer.ended)
+        instances = sorted(instance for instance, answer in answers if answer.ended)
         if not instances:
             raise UnknownClientError(client_id, cluster)
         return Disconnected(
@@ -155,8 +155,8 @@ class ConnectionManager:
             raise ValueError(f"a message has at most {MAX_TEXT} characters")
         answers, _ = await self._fleet.ask(SEND, question)
         return Delivered(
-            reached=sum(answer.reached for answer in answers.values()),
-            skipped=sum(answer.skipped for answer in answers.values()),
+            reached=sum(answer.reached for _, answer in answers),
+            skipped=sum(answer.skipped for _, answer in answers),
         )
 
     async def _publish(self, event: WebSocketEvent) -> Broadcast:
@@ -169,15 +169,15 @@ class ConnectionManager:
             audience=event.audience,
             client_id=event.client_id,
             sequence=seq,
-            connections_reached=sum(answer.reached for answer in answers.values()),
-            connections_behind=sum(answer.behind for answer in answers.values()),
-            cluster=_late(cluster, {name for name, answer in answers.items() if not answer.is_known}),
+            connections_reached=sum(answer.reached for _, answer in answers),
+            connections_behind=sum(answer.behind for _, answer in answers),
+            cluster=_late(cluster, {name for name, answer in answers if not answer.is_known}),
         )
 
     async def clean_up(self, silent_seconds: float | None = None) -> Removed:
         """End the connections from which nothing was heard for so long, or for ``BRIDGE_STALE_SECONDS``."""
         answers, cluster = await self._fleet.ask(CLEAN_UP, CleanUp(silent_seconds=silent_seconds))
-        removed = [connection for answer in answers.values() for connection in answer.removed]
+        removed = [connection for _, answer in answers for connection in answer.removed]
         return Removed(removed=sorted(removed, key=attrgetter("client_id")), cluster=cluster)
 
 

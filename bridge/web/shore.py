@@ -22,6 +22,7 @@ from bridge.core.start import Addressee, Found, Start
 from bridge.core.sweep import Stale, Sweep
 from bridge.core.view import View
 from bridge.web.errors import refuse
+from bridge.web.moves import Moves
 from bridge.web.origin import is_allowed
 from bridge.web.seeking import Seek
 from bridge.web.session import GOODBYE_SECONDS, NOBODY, Peer, Session
@@ -93,6 +94,7 @@ class Shore:
         self.limits = limits
         self.probe = probe
         self.seek = seek
+        self.moves = Moves(hub)
         self.is_draining = False
         self.last_cleanup: datetime | None = None
         self._started = monotonic()

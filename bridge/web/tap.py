@@ -64,7 +64,7 @@ class Taps:
 
     async def _find(self, client_id: str) -> str:
         answers, cluster = await self._fleet.ask(EXPLAIN, Explain(client_id=client_id))
-        found = [answer.connection for answer in answers.values() if answer.connection is not None]
+        found = [answer.connection for _, answer in answers if answer.connection is not None]
         if not found:
             raise UnknownClientError(client_id, cluster)
         return max(found, key=lambda connection: connection.opened_at).instance

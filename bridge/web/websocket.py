@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import time_ns
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -106,7 +107,7 @@ def _connection(
 ) -> Connection:
     """The connection as the client asked for it, not taken in yet."""
     connection = Connection(client.client_id, endpoint, session, asyncio.get_running_loop().time())
-    connection.is_known = client.is_known
+    connection.is_known, connection.opened_ns = client.is_known, time_ns()
     connection.next_heartbeat += shore.limits.heartbeat_seconds
     connection.subscriptions = {subscription.name: subscription for subscription in subscriptions}
     connection.filter, connection.batch = query.filter, query.batch
@@ -119,6 +120,7 @@ def _open(shore: Shore, connection: Connection, remote: str | None, found: Found
     recovery = shore.hub.open(connection, found.since, found.epoch, found.chunk)
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
+    shore.moves.came(connection)
     log.info("connection opened", remote=remote, client_id=connection.client_id, endpoint=connection.endpoint)
 
 

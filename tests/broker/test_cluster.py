@@ -9,7 +9,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from bridge.broker.cluster import Answerer, Cluster
+from bridge.broker.cluster import Answerer, Cluster, Hearer
 from bridge.broker.connection import ConnectionEvents
 from bridge.broker.parts import PART_BYTES
 from bridge.broker.relay import Source
@@ -24,12 +24,15 @@ async def member(
     name: str,
     answerers: Mapping[str, Answerer] | None = None,
     sources: Mapping[str, Source] | None = None,
+    hearers: Mapping[str, Hearer] | None = None,
     *,
     seconds: float = 5.0,
 ) -> AsyncIterator[tuple[Cluster, Client]]:
     """A bridge's part in the cluster, and its connection."""
     client = await nats.connect(server.url, max_reconnect_attempts=-1)
-    cluster = Cluster(ConnectionEvents(), name, "S", answerers or {}, sources or {}, seconds=seconds)
+    cluster = Cluster(
+        ConnectionEvents(), name, "S", answerers or {}, sources or {}, hearers or {}, seconds=seconds
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(cluster.run(client))
         try:
@@ -88,6 +91,22 @@ async def test_members_are_found_as_a_nats_service(server: NatsServer, client: C
 
     assert len(found) == 2
     assert all(b'"instance": ' in data and b'"stream": "S"' in data for data in found)
+
+
+async def test_what_one_tells_every_other_hears_once(server: NatsServer) -> None:
+    heard: dict[str, list[bytes]] = {name: [] for name in "abc"}
+    async with AsyncExitStack() as stack:
+        a, b, c = [
+            (await stack.enter_async_context(member(server, name, hearers={"news": heard[name].append})))[0]
+            for name in "abc"
+        ]
+        await until(lambda: a.peers == ["b", "c"] and len(b.peers) == len(c.peers) == 2)
+        await a.tell("rumours", b"0")
+        await a.tell("news", b"1")
+        await b.tell("news", b"2")
+        await until(lambda: len(heard["c"]) == 2 and heard["a"] != [] and heard["b"] != [])
+
+    assert (heard["a"], heard["b"], sorted(heard["c"])) == ([b"2"], [b"1"], [b"1", b"2"])
 
 
 class Lines:
@@ -164,7 +183,8 @@ async def test_a_source_ends_when_who_follows_is_not_heard_any_more(
 
 
 async def test_without_a_connection_nobody_is_asked_or_followed(server: NatsServer) -> None:
-    cluster = Cluster(ConnectionEvents(), "a", "S", {}, {}, seconds=1.0)
+    cluster = Cluster(ConnectionEvents(), "a", "S", {}, {}, {}, seconds=1.0)
+    await cluster.tell("news", b"x")
 
     assert await cluster.ask("echo", b"") == ((), (), False)
     with pytest.raises(OSError, match="no NATS"):
@@ -183,3 +203,17 @@ async def test_a_message_that_is_no_answer_is_passed_over(server: NatsServer, cl
         replies = await a.ask("echo", b"x")
 
     assert replies.answers == (Reply("b", b"xx"),)
+
+
+async def test_a_bridge_that_has_the_name_of_another_says_so_once(
+    server: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with member(server, "same") as (a, _), member(server, "other") as (b, _):
+        await until(lambda: a.peers == ["other"] and b.peers == ["same"])
+        assert "another bridge has this name" not in capsys.readouterr().out
+        async with member(server, "same") as (namesake, _):
+            await until(lambda: a.peers == ["other", "same"] and namesake.peers == ["other", "same"])
+            words = capsys.readouterr().out
+
+    assert words.count("another bridge has this name") == 2
+    assert "BRIDGE_INSTANCE" in words

@@ -80,20 +80,17 @@ async def test_the_pages_of_the_list_hold_everybody_once(two: Two, new_id: str) 
         for number in range(7):
             client_id = f"{new_id}-{number}"
             await stack.enter_async_context(two[number % 2].connect("global", client_id=client_id))
-        # Who changed bridges and was not missed yet is connected twice.
-        await stack.enter_async_context(two[1].connect("global", client_id=f"{new_id}-2"))
         seen: list[tuple[str, str]] = []
         after: str | None = ""
         pages = 0
         while after is not None:
             query = f"limit=3&after={after}" if after else "limit=3"
             _, body = await two[pages % 2].get(f"{PREFIX}/connections?{query}")
-            assert body["data"]["matching"] == 8
+            assert body["data"]["matching"] == 7
             seen += [(c["client_id"], c["instance"]) for c in body["data"]["connections"]]
             after, pages = body["data"]["next"], pages + 1
 
-    names = [(f"{new_id}-{number}", "ab"[number % 2]) for number in range(7)]
-    assert seen == sorted([*names, (f"{new_id}-2", "b")])
+    assert seen == [(f"{new_id}-{number}", "ab"[number % 2]) for number in range(7)]
     assert pages == 3
 
 

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from bridge.config import Settings
+from bridge.core.connection import Connection
 from bridge.service import Bridge
 from bridge.web.arrival import has_come
-from bridge.web.desk import SURVEY, Desk
+from bridge.web.desk import SURVEY, Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
 from contracts import WebSocketEvent
 from contracts.cluster import Reached, Replies, Reply, Survey
-from tests.core.parts import Bench, event
+from tests.core.parts import Bench, FakeSocket, event
 
 
 class Others:
@@ -36,6 +37,18 @@ class Others:
         yield
 
 
+class Beside(Others):
+    """One other bridge, which answers for itself."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    async def ask(self, verb: str, question: bytes) -> Replies:
+        answer = await answerers(self._desk)[verb](question)
+        return Replies((Reply(self._desk.instance, answer),), (), reachable=True)
+
+
 class Stream:
     """Takes every event as the first."""
 
@@ -53,8 +66,46 @@ async def test_a_bridge_that_answers_nonsense_is_missing() -> None:
 
     answers, cluster = await fleet.ask(SURVEY, Survey(limit=1))
 
-    assert answers.keys() == {"a", "c"}
+    assert [instance for instance, _ in answers] == ["a", "c"]
     assert (cluster.answered, cluster.missing) == (["a", "c"], ["b"])
+
+
+def manager_of(one: Desk, other: Desk) -> ConnectionManager:
+    return ConnectionManager(Fleet(one, Beside(other)), Stream())
+
+
+def connected(desk: Desk, *client_ids: str) -> None:
+    now = asyncio.get_running_loop().time()
+    for client_id in client_ids:
+        desk.shore.hub.open(Connection(client_id, "global", FakeSocket(), now))
+
+
+async def test_who_is_connected_to_two_bridges_is_listed_twice_and_once_on_each_page() -> None:
+    """For as long as it takes the one to hear that the client is with the other."""
+    a, b = desk("a"), desk("b")
+    connected(a, "1", "2", "3")
+    connected(b, "2", "4")
+    manager = manager_of(a, b)
+
+    pages, after = [], None
+    for _ in range(5):
+        page = (await manager.connections(Survey(limit=1, after=after))).data
+        (shown,) = page.connections
+        after = (shown.client_id, shown.instance)
+        pages.append(after)
+    assert pages == [("1", "a"), ("2", "a"), ("2", "b"), ("3", "a"), ("4", "b")]
+
+
+async def test_bridges_that_were_given_the_same_name_both_count() -> None:
+    a, namesake = desk("a"), desk("a")
+    connected(a, "1", "2")
+    connected(namesake, "3")
+    manager = manager_of(a, namesake)
+
+    listed = await manager.connections(Survey(limit=10))
+    assert [connection.client_id for connection in listed.data.connections] == ["1", "2", "3"]
+    assert listed.cluster.answered == ["a", "a"]
+    assert [(await manager.disconnect(client_id)).instances for client_id in "13"] == [["a"], ["a"]]
 
 
 async def test_bridges_to_which_an_event_has_not_come_in_time_are_missing_from_its_count() -> None:
