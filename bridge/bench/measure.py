@@ -165,15 +165,15 @@ def _percentiles(latencies_us: list[int]) -> tuple[float, float, float]:
 
 
 @contextmanager
-def contestants(scenario: Scenario, directory: Path) -> Iterator[list[Contestant]]:
-    """One for each server of the scenario, all there at the same time."""
+def contestants(scenario: Scenario, directory: Path, *, niceness: int = 0) -> Iterator[list[Contestant]]:
+    """One for each server of the scenario, all there at the same time; ``niceness`` is that of browsers."""
     with ExitStack() as stack:
         made = []
         for name in scenario.servers:
             place = directory / name
             place.mkdir()
             server = stack.enter_context(SERVERS[name](place))
-            browsers = stack.enter_context(receivers(RECEIVERS))
+            browsers = stack.enter_context(receivers(RECEIVERS, niceness))
             crew = stack.enter_context(publisher(server.nats_url, is_stream=server.is_stream))
             made.append(Contestant(scenario, server, browsers, crew))
         yield made

@@ -1,6 +1,7 @@
 """The bench's own processes: receivers and a publisher, each with a pipe to who asks."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -68,9 +69,9 @@ class PublisherProcess:
 
 
 @contextmanager
-def receivers(count: int) -> Iterator[list[ReceiverProcess]]:
-    """So many receivers, which end with this."""
-    pipes, processes = zip(*(_started(_receive) for _ in range(count)), strict=True)
+def receivers(count: int, niceness: int = 0) -> Iterator[list[ReceiverProcess]]:
+    """So many receivers, which end with this; ``niceness`` lets other processes go first."""
+    pipes, processes = zip(*(_started(_receive, niceness) for _ in range(count)), strict=True)
     try:
         yield [ReceiverProcess(pipe) for pipe in pipes]
     finally:
@@ -104,7 +105,8 @@ def _end(pipe: Connection, process: Any) -> None:
         process.join()
 
 
-def _receive(pipe: Connection) -> None:
+def _receive(pipe: Connection, niceness: int) -> None:
+    os.nice(niceness)
     receiver = Receiver()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         while True:

@@ -1,8 +1,7 @@
 """What has a form of its own: memory of idle connections, stalled ones, a storm of returns, ingest."""
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -10,29 +9,23 @@ from tempfile import TemporaryDirectory
 from time import sleep
 from typing import Any, Final
 
-from bridge.bench.measure import Contestant, contestants
 from bridge.bench.publisher import Plan
 from bridge.bench.run import Say
 from bridge.bench.scenarios import ALL, BOTH, Scenario
-from bridge.bench.servers import Server, bridge, cpu_seconds, metrics, rss_bytes
+from bridge.bench.servers import bridge, cpu_seconds, rss_bytes
 from bridge.bench.workers import publisher, receivers
+from tests.bench.holds import at_work, hold
 
 Figures = dict[str, Any]
 _IDLE_SECONDS: Final = 10.0
 _STORM_SECONDS: Final = 60.0
 
 
-@contextmanager
-def _at_work(scenario: Scenario) -> Iterator[list[Contestant]]:
-    with TemporaryDirectory(prefix="crew-bridge-bench-") as name, contestants(scenario, Path(name)) as all_:
-        yield all_
-
-
 def idle(say: Say) -> Figures:
     """10,000 connections on which nothing comes: memory, handshakes, and what it costs to keep them."""
     figures: Figures = {}
     for server in ALL:
-        with _at_work(Scenario("idle", "", 10_000, 1, servers=(server,))) as (one,):
+        with at_work(Scenario("idle", "", 10_000, 1, servers=(server,))) as (one,):
             opened = one.open()
             spent = cpu_seconds(one.server.pid)
             sleep(_IDLE_SECONDS)
@@ -53,7 +46,7 @@ def stalled(say: Say) -> Figures:
     figures: Figures = {}
     for server in BOTH:
         scenario = Scenario("stalled", "", 1000, 10_000, 1000, stalled=100, servers=(server,))
-        with _at_work(scenario) as (one,):
+        with at_work(scenario) as (one,):
             one.open()
             before = rss_bytes(one.server.pid)
             done = one.round()
@@ -102,35 +95,16 @@ def elsewhere(say: Say) -> Figures:
     figures: Figures = {}
     for others in (0, 1000, 5000):
         scenario = Scenario("elsewhere", "", others + 1, 15_000, 5000, elsewhere=others, servers=("bridge",))
-        with _at_work(scenario) as (one,):
+        with at_work(scenario) as (one,):
             one.open()
             figures[str(others)] = median(one.round().cpu_us for _ in range(3))
         say(f"  {others} other groups: {figures[str(others)]:.1f} µs CPU an event")
     return figures
 
 
-def hold(say: Say) -> Figures:
-    """How late the loop of the bridge was while it flushed to 10,000 connections, ten times a second."""
-    with _at_work(Scenario("hold", "", 10_000, 50, 10, servers=("bridge",))) as (one,):
-        one.open()
-        before = _delays(one.server)
-        one.round()
-        after = _delays(one.server)
-    counts = {bound: after[bound] - before[bound] for bound in after}
-    say(f"  of {counts['+Inf']} timers {counts['0.01']} were at most 10 ms late, {counts['0.02']} at most 20")
-    return counts
-
-
-def _delays(server: Server) -> Figures:
-    """By upper bound in seconds: how many timers were missed by at most that."""
-    text = metrics(server)
-    found = re.findall(r'crew_bridge_loop_delay_seconds_bucket{le="([^"]+)"} (\S+)', text)
-    return {bound: int(float(count)) for bound, count in found}
-
-
 def ingest(say: Say) -> Figures:
     """Validated events a second on one core, into the log with one viewer."""
-    with _at_work(Scenario("ingest", "", 1, 50_000, servers=("bridge",))) as (one,):
+    with at_work(Scenario("ingest", "", 1, 50_000, servers=("bridge",))) as (one,):
         one.open()
         one.round()
         rounds = [one.round() for _ in range(3)]

@@ -12,7 +12,7 @@ from bridge.bench.receiver import Dial, Receiver
 from bridge.bench.run import compare
 from bridge.bench.scenarios import BOTH, Scenario
 from contracts.codec import StoredMessage, decode
-from tests.bench import special
+from tests.bench import holds, special
 from tests.bench.check import verdict
 from tests.bench.page import page
 from tests.bench.scenarios import FULL, GOALS
@@ -68,6 +68,15 @@ def test_a_steady_stream_reaches_who_reads_and_nobody_else() -> None:
 
 def test_who_comes_back_in_a_storm_gets_everything() -> None:
     assert special.storm(lambda _: None, connections=30, events=10)["delivered"] == 1
+
+
+def test_what_holds_the_loop_is_counted_turn_by_turn() -> None:
+    times = holds.held(Scenario("s", "", 5, 40, 400, servers=("bridge",)), lambda _: None)
+
+    assert 1 <= times["turns"]["count"] <= 80
+    assert 0 < times["turns"]["mean_ms"] <= times["turns"]["longest_ms"]
+    assert times["turns"]["too_long"] <= times["turns"]["count"]
+    assert 0 < times["p99_ms"] <= times["p999_ms"]
 
 
 def test_more_than_a_window_is_published_flat_out_and_confirmed() -> None:
