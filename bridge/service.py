@@ -124,8 +124,8 @@ class Bridge:
             seconds=settings.gather_seconds,
         )
         fleet = Fleet(desk, self.cluster)
-        connections, taps = ConnectionManager(fleet, self.publisher), Taps(desk, fleet)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
+        connections, taps = ConnectionManager(fleet, self.publisher, audit), Taps(desk, fleet)
         sources = Sources(
             self.hub,
             self.feed,

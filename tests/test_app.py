@@ -2,22 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from bridge.app import CONNECTIONS, ConnectionManager, Settings, create_app
+from bridge.broker.publisher import Publisher
 from bridge.core.hub import Hub
 from bridge.service import Running
-from bridge.web.manager import UnknownClientError
+from bridge.web.errors import UnknownClientError
 from contracts import ContractError, WebSocketEvent, create_task_event
-from tests.client import PREFIX, Client, Listener
+from contracts.operations import Broadcast
+from tests.client import PREFIX, Client, Json, Listener
 from tests.conftest import StartBridge
 from tests.nats_server import served
 from tests.waiting import soon
@@ -184,6 +187,63 @@ async def test_events_for_one_client_and_for_many_go_through_the_stream(nats_url
         *("active_connections", "subscription_counts", "average_connection_duration", "uptime_statistics"),
     }
     assert (stats["active_connections"], stats["subscription_counts"]) == (1, {f"crew_{new_id}": 1})
+
+
+def outcomes(logged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How that ended of which the audit has a record."""
+    return [line["outcome"] for line in logged if line.get("logger") == "audit"]
+
+
+async def _change(bridge: Embedded, watching: Listener, client_id: str) -> tuple[list[Json], Broadcast]:
+    """What ``watching`` is told of what was done."""
+    connections, note = bridge.connections, WebSocketEvent.create("custom.note", {"text": "hello"})
+    await watching.ask({"action": "subscribe", "subscriptions": ["system.admin_action"]})
+    async with bridge.connect("global", client_id=client_id):
+        await connections.disconnect(client_id, reason="logged out")
+    with pytest.raises(UnknownClientError):
+        await connections.disconnect(client_id)
+    sent = await connections.broadcast_event(note, f"crew_{client_id}")
+    await connections.clean_up()
+    with pytest.raises(ContractError):
+        await connections.broadcast_event(note, "no subscription")
+    acts = [(await watching.message())["data"] for _ in range(3)]
+    # What leaves no trace, and what is for one client, is no change.
+    await connections.broadcast_message("text")
+    assert await watching.socket.recv() == "text"
+    assert await watching.nothing_more()
+    return acts, sent
+
+
+async def test_what_the_application_changes_is_audited_as_what_operators_change(
+    nats_url: str, new_id: str
+) -> None:
+    with capture_logs() as logged:
+        async with embedded(nats_url) as bridge, bridge.connect("custom") as watching:
+            acts, sent = await _change(bridge, watching, new_id)
+
+    assert [(act["action"], act.get("target"), act["outcome"]) for act in acts] == [
+        ("disconnect", new_id, "done"),
+        ("broadcast_to_subscription", f"crew_{new_id}", "done"),
+        ("clean_up", None, "done"),
+    ]
+    assert acts[0]["parameters"] == {"code": 4003, "reason": "logged out"}
+    assert acts[1]["parameters"]["sequence"] == sent.sequence
+    assert outcomes(logged) == ["done", "unknown_client", "done", "done", "invalid_request"]
+
+
+async def test_a_change_that_the_stream_does_not_take_is_audited_as_such(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Publisher, event: WebSocketEvent) -> int:
+        raise OSError("no")
+
+    with capture_logs() as logged:
+        async with embedded(nats_url) as bridge:
+            monkeypatch.setattr(Publisher, "publish", fail)
+            with pytest.raises(OSError, match="no"):
+                await bridge.connections.broadcast_event(WebSocketEvent.create("custom.note"))
+
+    assert outcomes(logged) == ["unavailable"]
 
 
 async def test_when_the_parent_shuts_down_clients_are_sent_away(nats_url: str) -> None:

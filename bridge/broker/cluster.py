@@ -213,11 +213,13 @@ class Cluster:
     async def _on_hello(self, message: Msg) -> None:
         if self._peers.hear(message.data):
             await self._say("here")
+        self._look_for_namesakes()
+
+    def _look_for_namesakes(self) -> None:
+        """Say so, once, where operators could not tell two bridges from each other."""
         has_namesake = self.instance in self._peers.known().values()
         if has_namesake and not self._has_namesake:
-            log.error(
-                "another bridge has this name: give each its own BRIDGE_INSTANCE", instance=self.instance
-            )
+            log.error("another bridge has this name: set BRIDGE_INSTANCE for each", instance=self.instance)
         self._has_namesake = has_namesake
 
     async def _on_news(self, message: Msg) -> None:

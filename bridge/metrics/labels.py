@@ -49,7 +49,8 @@ OPERATOR_ERROR: Final = Label(
     "code",
     (
         *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
-        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "origin_refused", "http"),
+        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "unavailable"),
+        *("origin_refused", "http", "internal"),
     ),
 )
 CLOSE_CODE: Final = Label(

@@ -7,8 +7,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bridge.core.socket import CloseCode
-from bridge.web.errors import refuse
-from bridge.web.manager import CONNECTIONS, UnknownClientError
+from bridge.web.errors import UnknownClientError, refuse
+from bridge.web.manager import CONNECTIONS
 from bridge.web.operation import Nothing, Operation
 from bridge.web.shore import SHORE
 from contracts.cluster import Survey

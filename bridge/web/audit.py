@@ -1,16 +1,19 @@
-"""The audit: what operators did, in a log of its own and as events, and how often they asked for what."""
+"""The audit: what was changed, in a log of its own and as events, and how often operators asked for what."""
 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web
 
 from bridge.core.counters import Counters
+from bridge.web.errors import UnknownClientError
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.types import EventType
@@ -39,10 +42,15 @@ class Act:
     """What somebody asked for that changes something."""
 
     action: str
-    target: str | None
-    remote: str | None
-    principal: str | None
-    parameters: Mapping[str, object]
+    target: str | None = None
+    remote: str | None = None
+    """Who asked over HTTP; None: the application that embeds the bridge."""
+    principal: str | None = None
+    parameters: dict[str, object] = field(default_factory=dict)
+    """What was asked for, and what came of it: grows until the act is over."""
+
+
+_going_on: ContextVar[Act | None] = ContextVar("_going_on", default=None)
 
 
 class Audit:
@@ -65,14 +73,29 @@ class Audit:
         """Somebody asks for something."""
         self._counters.admin_calls[operation] += 1
 
-    def refused(self, code: str, act: Act | None) -> None:
-        """A request failed; ``act`` if it would have changed something."""
-        self._counters.admin_failures[code] += 1
-        if act is not None:
-            self._write(act, code)
+    def failed(self, error: Exception) -> None:
+        """What somebody asked for was not done."""
+        self._counters.admin_failures[_outcome(error)] += 1
 
-    def done(self, act: Act) -> None:
-        """Something was changed."""
+    @contextmanager
+    def recording(self, act: Act) -> Iterator[Act]:
+        """Record what is done meanwhile, and how it ended.
+
+        An act within an act is a part of it: it is not recorded by itself, and adds to the other's
+        parameters.
+        """
+        whole = _going_on.get()
+        if whole is not None:
+            yield whole
+            return
+        token = _going_on.set(act)
+        try:
+            yield act
+        except BaseException as error:
+            self._write(act, _outcome(error))
+            raise
+        finally:
+            _going_on.reset(token)
         self._write(act, DONE)
         self._spawn(self._publish(self._event(act)))
 
@@ -107,7 +130,24 @@ class Audit:
             log.warning("an operator's action was not published", error=str(error))
 
 
-def code_of(refusal: web.HTTPException) -> str:
+def _outcome(error: BaseException) -> str:
+    """The code of what went wrong."""
+    match error:
+        case web.HTTPException():
+            return _code_of(error)
+        case UnknownClientError():
+            return "unknown_client"
+        case ContractError():
+            return "invalid_request"
+        case OSError():
+            return "unavailable"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "internal"
+
+
+def _code_of(refusal: web.HTTPException) -> str:
     """The ``code`` in its body; what aiohttp itself refuses has none."""
     try:
         return str(json.loads(refusal.text or "")["code"])

@@ -21,6 +21,20 @@ _KINDS: dict[int, type[web.HTTPException]] = {
 }
 
 
+class UnknownClientError(LookupError):
+    """No bridge that answered has a connection of the client; ``cluster`` says which answered."""
+
+    def __init__(self, client_id: str, cluster: Coverage) -> None:
+        super().__init__(client_id)
+        self.cluster = cluster
+
+    @property
+    def refusal(self) -> web.HTTPException:
+        """The answer to who asked over HTTP."""
+        where = "" if self.cluster.is_complete else " on the bridges that answered"
+        return refuse(404, "unknown_client", f"no connection of this client{where}", cluster=self.cluster)
+
+
 def refuse(
     status: int,
     code: str,

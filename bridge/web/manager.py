@@ -9,9 +9,9 @@ from multidict import MultiDict
 from pydantic_core import to_json
 
 from bridge.core.socket import CloseCode
-from bridge.web.audit import Stream
+from bridge.web.audit import Act, Audit, Stream
 from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SEND, SURVEY
-from bridge.web.errors import refuse
+from bridge.web.errors import UnknownClientError
 from bridge.web.fleet import Fleet
 from bridge.web.merge import merged
 from bridge.web.query import parse_query
@@ -32,26 +32,16 @@ MAX_TEXT: Final = 256 * 1024
 """Characters of a message that is no event."""
 
 
-class UnknownClientError(LookupError):
-    """No bridge that answered has a connection of the client; ``cluster`` says which answered."""
-
-    def __init__(self, client_id: str, cluster: Coverage) -> None:
-        super().__init__(client_id)
-        self.cluster = cluster
-
-    @property
-    def refusal(self) -> web.HTTPException:
-        """The answer to who asked over HTTP."""
-        where = "" if self.cluster.is_complete else " on the bridges that answered"
-        return refuse(404, "unknown_client", f"no connection of this client{where}", cluster=self.cluster)
-
-
 class ConnectionManager:
-    """Acts on connections wherever in the cluster they are."""
+    """Acts on connections wherever in the cluster they are.
 
-    def __init__(self, fleet: Fleet, stream: Stream) -> None:
+    `disconnect`, `clean_up` and `broadcast_event` are audited, whoever calls them.
+    """
+
+    def __init__(self, fleet: Fleet, stream: Stream, audit: Audit) -> None:
         self._fleet = fleet
         self._stream = stream
+        self._audit = audit
 
     @property
     def instance(self) -> str:
@@ -84,10 +74,12 @@ class ConnectionManager:
     ) -> Disconnected:
         """End all connections of a client. Raises `UnknownClientError`."""
         question = Disconnect(client_id=client_id, code=code, reason=reason)
-        answers, cluster = await self._fleet.ask(DISCONNECT, question)
-        instances = sorted(instance for instance, answer in answers if answer.ended)
-        if not instances:
-            raise UnknownClientError(client_id, cluster)
+        parameters: dict[str, object] = {"code": int(code), "reason": reason}
+        with self._audit.recording(Act("disconnect", client_id, parameters=parameters)):
+            answers, cluster = await self._fleet.ask(DISCONNECT, question)
+            instances = sorted(instance for instance, answer in answers if answer.ended)
+            if not instances:
+                raise UnknownClientError(client_id, cluster)
         return Disconnected(
             client_id=client_id, instances=instances, code=code, reason=reason, cluster=cluster
         )
@@ -139,7 +131,13 @@ class ConnectionManager:
 
     async def broadcast_event(self, event: WebSocketEvent, subscription: str | None = None) -> Broadcast:
         """As `send_event`, to who has the subscription, or one that covers it, or to everyone."""
-        return await self._publish(_addressed(event, client_id=None, audience=subscription or EVERYONE))
+        action = "broadcast" if subscription is None else "broadcast_to_subscription"
+        parameters: dict[str, object] = {"event_type": event.event_type}
+        with self._audit.recording(Act(action, subscription, parameters=parameters)) as act:
+            event = _addressed(event, client_id=None, audience=subscription or EVERYONE)
+            sent = await self._publish(event)
+            act.parameters.update(event_id=sent.event_id, sequence=sent.sequence)
+        return sent
 
     async def get_connection_stats(self) -> dict[str, Any]:
         """Of the whole cluster, under the names that ``GET /connections`` gives them in ``data``.
@@ -176,8 +174,11 @@ class ConnectionManager:
 
     async def clean_up(self, silent_seconds: float | None = None) -> Removed:
         """End the connections from which nothing was heard for so long, or for ``BRIDGE_STALE_SECONDS``."""
-        answers, cluster = await self._fleet.ask(CLEAN_UP, CleanUp(silent_seconds=silent_seconds))
-        removed = [connection for _, answer in answers for connection in answer.removed]
+        parameters: dict[str, object] = {} if silent_seconds is None else {"silent_seconds": silent_seconds}
+        with self._audit.recording(Act("clean_up", parameters=parameters)) as act:
+            answers, cluster = await self._fleet.ask(CLEAN_UP, CleanUp(silent_seconds=silent_seconds))
+            removed = [connection for _, answer in answers for connection in answer.removed]
+            act.parameters.update(removed=len(removed))
         return Removed(removed=sorted(removed, key=attrgetter("client_id")), cluster=cluster)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,7 +10,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bridge.web.audit import AUDIT, Act, code_of
+from bridge.web.audit import AUDIT, Act, Audit
 from bridge.web.errors import refuse
 from bridge.web.origin import is_allowed
 from bridge.web.shore import SHORE
@@ -59,19 +60,16 @@ class Operation(Generic[Q, B]):
         """Read, act, answer; and keep the record."""
         audit = request.app[AUDIT]
         audit.called(self.name)
-        act = self._act_of(request, {}) if self.is_change else None
         try:
-            self._let_in(request)
-            query = read_query(self.query, request.query)
-            body = await self._read_body(request)
-            if act is not None:
-                act = self._act_of(request, {**_given(query), **_given(body)})
-            answer = await self._carry_out(request, query, body)
-        except web.HTTPException as refusal:
-            audit.refused(code_of(refusal), act)
+            with self._recording(request, audit) as act:
+                self._let_in(request)
+                query = read_query(self.query, request.query)
+                body = await self._read_body(request)
+                act.parameters.update(_given(query) | _given(body))
+                answer = await self._carry_out(request, query, body)
+        except Exception as error:
+            audit.failed(error)
             raise
-        if act is not None:
-            audit.done(act)
         if isinstance(answer, web.StreamResponse):
             return answer
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
@@ -88,9 +86,11 @@ class Operation(Generic[Q, B]):
         except ContractError as error:
             raise refuse(422, "invalid_request", error.reason, error.field) from None
 
-    def _act_of(self, request: web.Request, parameters: dict[str, object]) -> Act:
+    def _recording(self, request: web.Request, audit: Audit) -> AbstractContextManager[Act]:
+        """Only of changes is a record kept."""
         target = next(iter(request.match_info.values()), None)
-        return Act(self.name, target, request.remote, None, parameters)
+        act = Act(self.name, target, request.remote)
+        return audit.recording(act) if self.is_change else nullcontext(act)
 
     async def _read_body(self, request: web.Request) -> B:
         """No body is as good as an empty object, where nothing is required."""

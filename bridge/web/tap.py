@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bridge.web.backlog import Backlog, Dropped
 from bridge.web.desk import EXPLAIN, Desk
-from bridge.web.errors import refuse
+from bridge.web.errors import UnknownClientError, refuse
 from bridge.web.fleet import Fleet
-from bridge.web.manager import UnknownClientError
 from bridge.web.operation import Nothing, Operation
 from bridge.web.tapped import ALIVE_SECONDS, Tap, line
 from contracts.cluster import Explain, Tapping

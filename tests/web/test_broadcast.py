@@ -145,7 +145,7 @@ async def test_what_an_operator_changes_becomes_an_event_and_a_number(bridge: Cl
         assert (await bridge.send("POST", f"{PREFIX}/disconnect/{new_id}", {"reason": "out"}))[0] == 200
         await victim.socket.wait_closed()
         assert (await bridge.send("DELETE", f"{PREFIX}/connections"))[0] == 200
-        _, _ = await bridge.send("POST", f"{PREFIX}/broadcast/system_updates", NOTE)
+        _, sent = await bridge.send("POST", f"{PREFIX}/broadcast/system_updates", NOTE)
         events = [await watching.message() for _ in range(3)]
         _, text = await bridge.get("/metrics")
 
@@ -156,7 +156,12 @@ async def test_what_an_operator_changes_becomes_an_event_and_a_number(bridge: Cl
         ("broadcast_to_subscription", "system_updates", "done"),
     ]
     assert acts[0]["parameters"] == {"code": 4003, "reason": "out"}
-    assert acts[2]["parameters"] == {"event_type": "custom.note"}
+    assert acts[1]["parameters"] == {"removed": 0}
+    assert acts[2]["parameters"] == {
+        "event_type": "custom.note",
+        "event_id": sent["event_id"],
+        "sequence": sent["sequence"],
+    }
     assert "127.0.0.1" not in str(events)
     assert 'crew_bridge_admin_calls_total{operation="disconnect"} 2.0' in text
     assert 'crew_bridge_admin_failures_total{code="unknown_client"} 1.0' in text

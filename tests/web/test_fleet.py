@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 from bridge.config import Settings
 from bridge.core.connection import Connection
+from bridge.core.counters import Counters
 from bridge.service import Bridge
 from bridge.web.arrival import has_come
+from bridge.web.audit import Audit
 from bridge.web.desk import SURVEY, Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
@@ -70,8 +72,13 @@ async def test_a_bridge_that_answers_nonsense_is_missing() -> None:
     assert (cluster.answered, cluster.missing) == (["a", "c"], ["b"])
 
 
+def audit() -> Audit:
+    """Its events go nowhere."""
+    return Audit("a", Stream(), Counters(), lambda work: work.close())
+
+
 def manager_of(one: Desk, other: Desk) -> ConnectionManager:
-    return ConnectionManager(Fleet(one, Beside(other)), Stream())
+    return ConnectionManager(Fleet(one, Beside(other)), Stream(), audit())
 
 
 def connected(desk: Desk, *client_ids: str) -> None:
@@ -111,7 +118,7 @@ async def test_bridges_that_were_given_the_same_name_both_count() -> None:
 async def test_bridges_to_which_an_event_has_not_come_in_time_are_missing_from_its_count() -> None:
     late = Reached(reached=0, behind=0, is_known=False).model_dump_json().encode()
     there = Reached(reached=3, behind=1, is_known=True).model_dump_json().encode()
-    manager = ConnectionManager(Fleet(desk("a"), Others(b=late, c=there)), Stream())
+    manager = ConnectionManager(Fleet(desk("a"), Others(b=late, c=there)), Stream(), audit())
 
     sent = await manager.broadcast_event(WebSocketEvent.create("custom.note"))
 
