@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
-from bridge.broker.express import ExpressParser
+from bridge.broker.express import ExpressParser, utf8
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class ConnectionEvents:
 
 
 class _Client(Client):
-    """nats-py's client, with the express way, and without its error about the answer to a ping given up."""
+    """nats-py's client, with the express way, and without some faults that end its reading for good."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,6 +80,22 @@ class _Client(Client):
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        """None for what is malformed: the server passes on, and keeps, whatever a publisher sends."""
+        try:
+            return await super()._process_headers(headers)
+        except (ValueError, LookupError):
+            return None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        """With no subject where it is not UTF-8."""
+        message: Msg = super()._build_message(
+            sid, utf8(subject).encode(), utf8(reply).encode(), data, headers
+        )
+        return message
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bridge.broker.express import utf8
 from bridge.broker.replies import Control, Delivered, parse_control, parse_reply
 from contracts.codec import StoredMessage
 
@@ -34,8 +35,6 @@ def ordered(inbox: str, after: int, heartbeat_seconds: float) -> ConsumerConfig:
     )
 
 
-_STATUS: Final = b"NATS/1.0 "
-"""What begins the headers of a control message, and of no other."""
 _WITH_REPLY: Final = {b"MSG": 5, b"HMSG": 6}
 """How many words a message has that says where it is in the stream."""
 
@@ -96,8 +95,8 @@ class Consumption:
         """
         if self._is_at_work or self._waiting or self.ended.done() or not self._open.is_set():
             return False
-        delivered = _delivered(words)
-        if delivered is None or data.startswith(_STATUS, begin):
+        delivered, subject = _delivered(words), utf8(words[1])
+        if delivered is None or not subject:
             return False
         if delivered.consumer_seq != self._last + 1 or delivered.stream_seq != self._reader.last_seq + 1:
             return False
@@ -106,7 +105,7 @@ class Consumption:
         self._explained = max(self._explained - 1, 0)
         head = int(words[-2]) if words[0] == b"HMSG" else 0
         payload = data[begin + head : begin + int(words[-1])]
-        stored = StoredMessage(words[1].decode(), payload, delivered.stream_seq, delivered.stored_ns)
+        stored = StoredMessage(subject, payload, delivered.stream_seq, delivered.stored_ns)
         self._reader.take(stored, delivered.pending)
         return True
 
@@ -170,8 +169,11 @@ class Consumption:
             self.end("order")
             return
         self._explained = self._waiting
+        await self._explain(delivered.stream_seq)
+
+    async def _explain(self, upto: int) -> None:
         try:
-            reason = await self._reader.explain(self._client, delivered.stream_seq)
+            reason = await self._reader.explain(self._client, upto)
         except (NatsError, TimeoutError, OSError):
             reason = "error"
         if reason is not None:

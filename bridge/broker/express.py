@@ -22,6 +22,16 @@ _END: Final = b"\r\n"
 _MESSAGES: Final = (b"MSG ", b"HMSG ")
 _ID: Final = 2
 """The word that is the subscription's id."""
+_NO_SPACES: Final = bytes.maketrans(b"\v\f", b"\x7f\x7f")
+"""A subject may hold these, and nats-py would take them for its end; in an id we allow none of them."""
+
+
+def utf8(word: bytes) -> str:
+    """A subject as text; empty, which is none, where it is not UTF-8: the server does not look."""
+    try:
+        return word.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 class ExpressParser(Parser):
@@ -54,7 +64,7 @@ class ExpressParser(Parser):
                 if after > len(data):
                     break
             if taker is None or not taker(words, data, end + len(_END)):
-                await super().parse(data[begin:after])
+                await super().parse(data[begin:end].translate(_NO_SPACES) + data[end:after])
                 if connection != self._connection:
                     return
             begin = after

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
 
 from bridge.broker.connection import end_if_cancelled, revive
-from bridge.broker.replies import parse_reply
+from bridge.broker.replies import is_stored, parse_reply
 from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
@@ -197,11 +197,12 @@ class _Pull:
         """nats-py calls this for every message of the inbox, one after the other."""
         if self.ended.done():
             return
-        headers = message.headers or {}
-        status = headers.get("Status")
-        if status is None:
+        if is_stored(message.reply):
             self._take(message)
-        elif status == _IDLE:
+            return
+        headers = message.headers or {}
+        status = headers.get("Status", "")
+        if status == _IDLE:
             self._advance(int(headers["Nats-Last-Consumer"]), int(headers["Nats-Last-Stream"]))
         else:
             self.ended.set_result(headers.get("Description", status))

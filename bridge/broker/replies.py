@@ -27,7 +27,7 @@ def parse_reply(reply: str) -> Delivered:
     tokens = reply.split(".")
     if len(tokens) != _V1_TOKENS:
         del tokens[2 : 2 + _V2_EXTRA]
-    if not reply.startswith(_PREFIX) or len(tokens) < _V1_TOKENS:
+    if not is_stored(reply) or len(tokens) < _V1_TOKENS:
         raise ValueError("not a JetStream reply subject")
     return Delivered(int(tokens[5]), int(tokens[6]), int(tokens[7]), int(tokens[8]))
 
@@ -43,9 +43,14 @@ class Control(NamedTuple):
     """Where an empty message is wanted before more is sent."""
 
 
+def is_stored(reply: str) -> bool:
+    """Whether a message with this reply subject is one that the stream holds, whatever its headers say."""
+    return reply.startswith(_PREFIX)
+
+
 def parse_control(headers: Mapping[str, str] | None, reply: str) -> Control | None:
     """The control message, None if the message is an event."""
-    if not headers or headers.get("Status") != "100":
+    if is_stored(reply) or not headers or headers.get("Status") != "100":
         return None
     last, place = headers.get("Nats-Last-Consumer"), headers.get("Nats-Last-Stream")
     return Control(

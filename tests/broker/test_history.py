@@ -208,11 +208,15 @@ async def _outcome(history: History, current: str, upto: int) -> str:
 class _Reply:
     """What nats-py hands to a subscription."""
 
-    def __init__(self, seq: int, number: int, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, reply: str, headers: dict[str, str] | None = None) -> None:
         self.subject = "task.completed"
         self.data = b""
         self.headers = headers
-        self.reply = f"$JS.ACK.S.c.1.{seq}.{number}.5.0"
+        self.reply = reply
+
+
+def _sent(seq: int, number: int) -> _Reply:
+    return _Reply(f"$JS.ACK.S.c.1.{seq}.{number}.5.0")
 
 
 async def _pulled(upto: int, *replies: _Reply) -> _Pull:
@@ -225,20 +229,20 @@ async def _pulled(upto: int, *replies: _Reply) -> _Pull:
 
 def _idle(consumer_seq: int, stream_seq: int) -> _Reply:
     headers = {"Status": "100", "Nats-Last-Consumer": str(consumer_seq), "Nats-Last-Stream": str(stream_seq)}
-    return _Reply(0, 0, headers)
+    return _Reply("", headers)
 
 
 async def test_a_message_that_was_dropped_on_the_way_ends_a_read() -> None:
-    pull = await _pulled(9, _Reply(1, 1), _Reply(3, 3), _Reply(4, 4))
+    pull = await _pulled(9, _sent(1, 1), _sent(3, 3), _sent(4, 4))
     assert (pull.ended.result(), pull.scanned) == ("hole", 1)
-    pull = await _pulled(9, _Reply(1, 1), _idle(2, 9))
+    pull = await _pulled(9, _sent(1, 1), _idle(2, 9))
     assert (pull.ended.result(), pull.scanned) == ("hole", 1)
 
 
 async def test_a_replica_that_lags_does_not_end_a_read_before_it_has_looked_at_everything() -> None:
-    pull = await _pulled(9, _Reply(1, 1), _idle(1, 5))
+    pull = await _pulled(9, _sent(1, 1), _idle(1, 5))
     assert (pull.ended.done(), pull.scanned) == (False, 5)
-    pull = await _pulled(9, _Reply(1, 1), _idle(1, 5), _Reply(7, 2), _idle(2, 20))
+    pull = await _pulled(9, _sent(1, 1), _idle(1, 5), _sent(7, 2), _idle(2, 20))
     assert (pull.ended.result(), pull.scanned, len(pull.messages)) == ("complete", 9, 2)
 
 
@@ -258,7 +262,7 @@ async def test_retention_that_overtakes_a_read_hides_no_loss(
     seqs_read: list[int], scanned: int, first: int, expected: tuple[list[int], int, tuple[int, int] | None]
 ) -> None:
     """Between what was sent there may have been more, if it lies before what the stream now begins with."""
-    replies = [_Reply(seq, number) for number, seq in enumerate(seqs_read, 1)]
+    replies = [_sent(seq, number) for number, seq in enumerate(seqs_read, 1)]
     pull = await _pulled(20, *replies, _idle(len(seqs_read), scanned))
 
     stretch = _stretch(pull, 0, first)

@@ -54,6 +54,6 @@ def test_a_flow_control_request_wants_an_answer() -> None:
     assert parse_control(request, "$JS.FC.CREW_EVENTS.x.1") == Control(None, None, "$JS.FC.CREW_EVENTS.x.1")
 
 
-@pytest.mark.parametrize("headers", [None, {}, {"Nats-Msg-Id": "e1"}, {"Status": "503"}])
-def test_a_message_without_the_control_status_is_an_event(headers: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("headers", [None, {}, {"Nats-Msg-Id": "e1"}, {"Status": "503"}, {"Status": "100"}])
+def test_what_the_stream_holds_is_an_event_whatever_its_headers(headers: dict[str, str] | None) -> None:
     assert parse_control(headers, "$JS.ACK.CREW_EVENTS.feed.1.812.17.1700000000123456789.3") is None
