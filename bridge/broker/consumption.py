@@ -179,11 +179,17 @@ class Consumption:
         if reason is not None:
             self.end(reason)
 
+    async def _has_all(self, last_stream_seq: int) -> bool:
+        """Find out why nothing came up to it; it may have been taken away before it was sent."""
+        if last_stream_seq > self._reader.last_seq:
+            await self._explain(last_stream_seq + 1)
+        return not self.ended.done()
+
     async def _obey(self, control: Control) -> None:
         if control.last_consumer_seq is not None and control.last_consumer_seq != self._last:
             self.end(self._why_hole)
             return
-        if control.last_stream_seq is not None:
+        if control.last_stream_seq is not None and await self._has_all(control.last_stream_seq):
             self._reader.idle(control.last_stream_seq)
         if control.answer_to:
             await self._client.publish(control.answer_to)

@@ -84,6 +84,25 @@ async def test_what_retention_took_before_the_slow_feed_came_to_it_is_a_gap(
     assert not read.feed.resets
 
 
+async def test_a_purge_before_the_slow_feed_came_to_it_is_a_gap_though_nothing_follows(
+    client: Client, proxy: Proxy
+) -> None:
+    """Only a heartbeat tells that the consumer has passed over it."""
+    count = 1000
+    await ensure_stream(client, settings())
+    async with reading(proxy.url, heartbeat=2.0) as read:
+        await until(lambda: read.feed.is_caught_up)
+        proxy.stall()
+        await fill(client, count, size=20_000)
+        await client.jetstream().purge_stream(NAME)
+        proxy.resume()
+        await until(lambda: read.feed.last_seq == count)
+
+    ((first, last, reason),) = read.notes.gaps
+    assert (last, reason) == (count, "retention")
+    assert read.notes.seqs == list(range(1, first))
+
+
 async def test_what_was_deleted_or_expired_in_between_is_no_gap_and_is_asked_about_seldom(
     server: NatsServer, client: Client
 ) -> None:
