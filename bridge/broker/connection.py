@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
@@ -80,6 +80,15 @@ class _Client(Client):
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Keep nothing of an attempt that failed late: its reading task would go on, with half a message."""
+        if self._reading_task is not None:
+            self._reading_task.cancel()
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's
+        self._ps.reset()
+        await super()._connect_to_server(s)
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         """None for what is malformed: the server passes on, and keeps, whatever a publisher sends."""
@@ -161,7 +170,7 @@ async def _do(work: Callable[[Client], Awaitable[None]], client: Client) -> None
 def is_lost(client: Client) -> bool:
     """Whether the client will never be connected again."""
     reconnecting = client._reconnection_task
-    return client.is_closed or (client.is_reconnecting and reconnecting is not None and reconnecting.done())
+    return client.is_closed or (not client.is_connected and reconnecting is not None and reconnecting.done())
 
 
 async def revive(client: Client, seconds: float) -> None:

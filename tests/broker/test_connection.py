@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from nats.aio.client import Client
 from nats.errors import SlowConsumerError
 from structlog.testing import capture_logs
 
@@ -59,6 +60,21 @@ async def test_an_answer_that_nobody_waits_for_any_more_does_no_harm(server: Nat
         assert await client.rtt() > 0
         await client.flush()
     assert events.disconnects == 0
+
+
+async def test_what_an_attempt_to_connect_that_failed_late_has_left_is_gone(server: NatsServer) -> None:
+    """As where all is still from the first messages on, for the ten seconds that a ping may take."""
+    async with connected(server.url, "test", ConnectionEvents()) as client:
+        reading = client._reading_task
+        client._status = Client.RECONNECTING
+        await client._ps.parse(b"MSG task.completed 1 100000\r\nhalf of it")
+
+        await client._select_next_server()
+        await client._process_connect_init()
+        await client.flush(timeout=5)
+
+    assert reading is not None
+    assert reading.done()
 
 
 async def test_a_server_that_is_away_is_complained_of_once() -> None:
