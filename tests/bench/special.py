@@ -14,6 +14,7 @@ from bridge.bench.run import Say
 from bridge.bench.scenarios import ALL, BOTH, Scenario
 from bridge.bench.servers import bridge, cpu_seconds, rss_bytes
 from bridge.bench.workers import publisher, receivers
+from tests.bench.elsewhere import elsewhere
 from tests.bench.holds import at_work, hold
 
 Figures = dict[str, Any]
@@ -87,18 +88,6 @@ def storm(say: Say, connections: int = 5000, events: int = 200) -> Figures:
         f"  {figures['delivered']:.1%} delivered within {figures['seconds']:.1f} s, "
         f"{figures['cpu_us_per_connection']:.0f} µs CPU a connection"
     )
-    return figures
-
-
-def elsewhere(say: Say) -> Figures:
-    """What an event for one viewer costs beside so many groups that do not want it."""
-    figures: Figures = {}
-    for others in (0, 1000, 5000):
-        scenario = Scenario("elsewhere", "", others + 1, 15_000, 5000, elsewhere=others, servers=("bridge",))
-        with at_work(scenario) as (one,):
-            one.open()
-            figures[str(others)] = median(one.round().cpu_us for _ in range(3))
-        say(f"  {others} other groups: {figures[str(others)]:.1f} µs CPU an event")
     return figures
 
 
