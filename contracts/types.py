@@ -1,6 +1,7 @@
 """The names of the events: families, types, priorities, and how long the stream keeps them."""
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -145,6 +146,8 @@ class EventType(StrEnum):
 
 
 CUSTOM_FAMILY: Final = "custom"
+_REMEMBERED: Final = 1_024
+"""Types of which is kept what they mean; publishers may invent any number."""
 
 
 def family_of(event_type: str) -> str:
@@ -156,6 +159,7 @@ FAMILIES: Final = (*dict.fromkeys(event_type.family for event_type in EventType)
 """Every built-in family, in the order of the types."""
 
 
+@lru_cache(_REMEMBERED)
 def default_priority(event_type: str) -> EventPriority:
     """What an event of this type counts as when its publisher does not say."""
     if event_type == EventType.SYSTEM_ERROR:
@@ -172,6 +176,7 @@ SHORT_LIFE_SECONDS: Final = 300
 """How long the stream keeps short-lived events."""
 
 
+@lru_cache(_REMEMBERED)
 def is_short_lived(event_type: str) -> bool:
     """Whether the stream should keep the event for minutes only (a per-message TTL).
 

@@ -99,6 +99,8 @@ def unicode(text: str) -> str:
 
 def text_of(value: object) -> str:
     """Text as it is, values as text, exceptions as their message, any other object as its class's name."""
+    if type(value) is str:
+        return value
     if isinstance(value, Enum):
         return text_of(value.value)
     if isinstance(value, str):

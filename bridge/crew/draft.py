@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -33,8 +33,7 @@ class Policy:
     """Each event's ``source``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An event but for its execution and its sequence."""
 
     event_id: str
@@ -43,7 +42,8 @@ class Draft:
     data: Data
     ids: Ids = NOBODY
     parent: str | None = None
-    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
+    timestamp: datetime | None = None
+    """None for now."""
     crewai: dict[str, Any] | None = None
     """CrewAI's own names for it: ``type``, ``event_id``, ``emission_sequence``."""
 
@@ -56,7 +56,8 @@ class Draft:
         return body
 
     def _body(self, execution: str | None, policy: Policy, data: Data) -> bytes:
-        moment = self.timestamp if self.timestamp.tzinfo else self.timestamp.astimezone(UTC)
+        moment = self.timestamp or datetime.now(UTC)
+        moment = moment if moment.tzinfo else moment.astimezone(UTC)
         envelope = {
             "event_id": self.event_id,
             "event_type": self.event_type,

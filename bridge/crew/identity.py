@@ -4,8 +4,10 @@ Instances are known by ``.id``; fingerprints change in the middle of a run, defi
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from contracts.subjects import ABSENT
 
@@ -13,6 +15,11 @@ _FORBIDDEN: Final = re.compile(r"[\s.*>\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MAX_CHARS: Final = 128
 _DIGEST_BYTES: Final = 8
 _KINDS: Final = {"Crew": "crew", "Task": "task", "BaseAgent": "agent", "LiteAgent": "agent"}
+_SAYING: Final = ("task", "task_id", "agent", "agent_id", "agent_info")
+"""The names by which an event can say whom it is about."""
+_NAMES: Final = frozenset({str, UUID})
+"""What most ids are. They have no code of an application's own, so what was made of them can be kept."""
+_REMEMBERED: Final = 2_048
 
 
 class Ids(NamedTuple):
@@ -37,6 +44,12 @@ def identifier(value: object) -> str | None:
     """
     if value is None:
         return None
+    return _identifier(value) if type(value) in _NAMES else _identifier(str(value))
+
+
+@lru_cache(_REMEMBERED)
+def _identifier(value: str | UUID) -> str | None:
+    """The same crew, task, agent and execution is named by every event of a run."""
     text = _FORBIDDEN.sub("-", str(value))
     if len(text) > _MAX_CHARS:
         digest = blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
@@ -54,32 +67,51 @@ def attribute(whole: Any, name: str) -> Any:
 
 def ids_of(source: Any, event: Any) -> Ids:
     """The ids that an event names itself, or that the objects it holds have."""
-    kind = _kind(type(source))
-    task = _object(event, "task") or (source if kind == "task" else None)
-    agent = _object(event, "agent") or _object(task, "agent") or (source if kind == "agent" else None)
-    crew = source if kind == "crew" else _object(agent, "crew")
+    of: Any = type(source)
+    kind = _kind(of)
+    of = type(event)
+    said = {name: attribute(event, name) for name in _said(of)}
+    task = _object(said.get("task")) or (source if kind == "task" else None)
+    agent = _object(said.get("agent")) or _part(task, "agent") or (source if kind == "agent" else None)
+    crew = source if kind == "crew" else _part(agent, "crew")
     return Ids(
-        crew=identifier(getattr(crew, "id", None)),
-        task=identifier(attribute(event, "task_id") or getattr(task, "id", None)),
-        agent=identifier(attribute(event, "agent_id") or getattr(agent, "id", None) or _info_id(event)),
+        crew=identifier(_id(crew)),
+        task=identifier(said.get("task_id") or _id(task)),
+        agent=identifier(said.get("agent_id") or _id(agent) or _info_id(said.get("agent_info"))),
     )
 
 
-def _kind(source: type[Any]) -> str | None:
+@lru_cache(_REMEMBERED)
+def _said(of: Any) -> tuple[str, ...]:
+    """What events of a class can say: asking a pydantic model for what it has not takes microseconds."""
+    fields = getattr(of, "__pydantic_fields__", None)
+    if fields is None or of.model_config.get("extra") == "allow":
+        return _SAYING
+    return tuple(name for name in _SAYING if name in fields or hasattr(of, name))
+
+
+@lru_cache(_REMEMBERED)
+def _kind(of: Any) -> str | None:
     """What a source is, by its class's name or a base's: CrewAI is not imported here, and users subclass."""
-    for base in source.__mro__:
+    for base in of.__mro__:
         if base.__name__ in _KINDS:
             return _KINDS[base.__name__]
     return None
 
 
-def _object(whole: Any, name: str) -> Any:
-    """An attribute that may not be there; where it is a text it is no object that has ids."""
-    part = attribute(whole, name)
-    return None if isinstance(part, str) else part
+def _object(value: Any) -> Any:
+    """What may have ids: a text is only a name."""
+    return None if isinstance(value, str) else value
 
 
-def _info_id(event: Any) -> Any:
+def _part(whole: Any, name: str) -> Any:
+    return None if whole is None else _object(attribute(whole, name))
+
+
+def _id(whole: Any) -> Any:
+    return None if whole is None else getattr(whole, "id", None)
+
+
+def _info_id(info: Any) -> Any:
     """Agents without a crew say who they are in a dictionary."""
-    info = attribute(event, "agent_info")
     return info.get("id") if isinstance(info, dict) else None

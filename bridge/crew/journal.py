@@ -5,7 +5,7 @@ What it puts in the outbox is in the order of the sequence, whichever threads th
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -57,7 +57,8 @@ class Journal:
         """Queue events of one execution, behind the chunks that came before them."""
         bodies = [draft.encode(execution, self._policy) for draft in drafts]
         with self._lock:
-            self._close(window for window in self._windows.items() if window[0][0] == execution)
+            if self._windows:
+                self._close(window for window in self._windows.items() if window[0][0] == execution)
             for draft, body in zip(drafts, bodies, strict=True):
                 self._put(execution, draft, body)
 
@@ -121,4 +122,4 @@ class Journal:
 def _joined(window: Window, policy: Policy) -> Draft:
     data = {**window.draft.data, "chunks": len(window.texts), "chars": window.chars}
     data["text"] = "" if policy.content == "none" else unicode(scrubbed("".join(window.texts), window.chars))
-    return replace(window.draft, data=data)
+    return window.draft._replace(data=data)

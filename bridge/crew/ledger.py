@@ -6,9 +6,9 @@ the execution.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.crew.identity import Ids, identifier, ids_of
 from bridge.crew.scopes import OUTSIDE, Scope, Scopes
@@ -51,8 +51,7 @@ class Execution:
     steps: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What is known about an event besides what it says."""
 
     execution: str | None
@@ -159,20 +158,20 @@ class Ledger:
             self._crews[crew] = None
             if len(self._crews) > _MAX_CREWS:
                 del self._crews[next(iter(self._crews))]
-        return replace(context, outermost=run.outermost, first=first, run=run)
+        return context._replace(outermost=run.outermost, first=first, run=run)
 
     def _ended(self, execution: Execution, key: tuple[str, int], context: Context) -> Context:
         run = execution.runs.pop(key, None)
         outermost = run.outermost if run else not execution.runs
         if not execution.runs and context.execution is not None:
             del self._executions[context.execution]
-        return replace(context, outermost=outermost, run=run, execution_ended=not execution.runs)
+        return context._replace(outermost=outermost, run=run, execution_ended=not execution.runs)
 
     def _within(self, execution: Execution, event: Any, context: Context) -> Context:
         outermost = next(iter(execution.runs.values()), None)
         if outermost is not None and outermost.ids.crew and not context.ids.crew:
             # Memory is written by a thread that is in the execution but in none of its scopes.
-            context = replace(context, ids=context.ids.within(Ids(crew=outermost.ids.crew)))
+            context = context._replace(ids=context.ids.within(Ids(crew=outermost.ids.crew)))
         run = next(
             (run for run in execution.runs.values() if run.tasks and run.ids.crew == context.ids.crew), None
         )
@@ -184,7 +183,7 @@ class Ledger:
         over = not execution.runs
         if over and context.execution is not None:
             del self._executions[context.execution]
-        return replace(context, run=run, step=step, execution_ended=over)
+        return context._replace(run=run, step=step, execution_ended=over)
 
 
 def _ids(source: Any, event: Any, scope: Scope) -> Ids:

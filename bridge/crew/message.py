@@ -1,7 +1,6 @@
 """A message: an event in the form in which it is queued, kept on disk and published."""
 
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from contracts import WebSocketEvent
 from contracts.types import is_short_lived
@@ -10,8 +9,7 @@ STREAM: Final = "CREW_EVENTS"
 """The stream that the bridge creates, and that publishers wait for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is published, and nothing that still could change."""
 
     event_id: str

@@ -66,12 +66,13 @@ class Outbox:
 
     def put(self, message: Message) -> None:
         """Leave a message. One that finds no room, even after shedding, is counted as shed."""
+        size = message.size
         with self._lock:
-            if self._bytes + message.size > self._max_bytes and not self._make_room(message):
+            if self._bytes + size > self._max_bytes and not self._make_room(message):
                 self.shed += 1
                 return
             self._items.append(message)
-            self._bytes += message.size
+            self._bytes += size
             self.nudge()
 
     def fence(self) -> Fence:

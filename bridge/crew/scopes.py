@@ -3,9 +3,8 @@
 CrewAI nests its events: a model is called within an agent's work, that within a task, that within a crew.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.crew.identity import NOBODY, Ids, identifier
 
@@ -13,8 +12,7 @@ _MAX_OPEN: Final = 20_000
 """Beyond this the oldest is forgotten: an event that opens a scope may have no end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Something that began and has not ended."""
 
     root: str | None = None
@@ -46,6 +44,6 @@ class Scopes:
         """Let events happen within this one; one that is not published stands for what is around it."""
         around = self.around(event)
         scope = Scope(around.root or identifier(event.event_id), event.event_id, ids, event.timestamp)
-        self._open[event.event_id] = scope if published else replace(scope, published=around.published)
+        self._open[event.event_id] = scope if published else scope._replace(published=around.published)
         if len(self._open) > _MAX_OPEN:
             del self._open[next(iter(self._open))]

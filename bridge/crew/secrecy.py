@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 HIDDEN: Final = "[redacted]"
@@ -106,9 +107,17 @@ def scrubbed(text: str, limit: int) -> str:
     looks like any other word is not.
     """
     text = text[: limit + _SLACK]
+    return _scrubbed_short(text) if len(text) <= _SHORT else _scrubbed(text)
+
+
+@lru_cache(1_024)
+def _scrubbed_short(text: str) -> str:
+    """Most short texts are names, which every event of a run repeats."""
+    return _scrubbed(text) if _SIGNS.search(_lower(text)) else text
+
+
+def _scrubbed(text: str) -> str:
     lower = _lower(text)
-    if len(lower) <= _SHORT and not _SIGNS.search(lower):
-        return text
     parts, end = [], 0
     for begin, stop in sorted(_secrets(lower)):
         if stop > end:

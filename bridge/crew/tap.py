@@ -94,11 +94,11 @@ class Tap:
     def statistics(self) -> dict[str, int]:
         """What was published and lost since the start, and what waits, in memory and on disk."""
         return {
-            "published": self._courier.published,
+            "published": self._courier.accounts.published,
             "waiting": len(self._outbox),
             "waiting_bytes": self._outbox.bytes_waiting,
-            "on_disk": self._courier.backlog,
-            **self._courier.losses(),
+            "on_disk": self._courier.accounts.on_disk,
+            **self._courier.accounts.losses(),
             "not_recorded": self._recorder.failures,
         }
 

@@ -154,7 +154,7 @@ async def test_what_the_disk_does_not_take_waits_in_memory(
     eventually(lambda: courier.flush(1))
 
     assert tasks(await everything(mortal_server.url, source)) == [f"t{n}" for n in range(600)]
-    assert sum(courier.losses().values()) == 0
+    assert sum(courier.accounts.losses().values()) == 0
 
 
 def test_what_neither_nats_nor_the_disk_takes_is_counted_at_the_end(
@@ -166,7 +166,7 @@ def test_what_neither_nats_nor_the_disk_takes_is_counted_at_the_end(
     courier.stop(0.2)
 
     assert not courier.alive
-    assert courier.losses()["not_spooled"] >= 1
+    assert courier.accounts.losses()["not_spooled"] >= 1
 
 
 @pytest.mark.parametrize("options", [{"nonsense": 1}, {"allow_reconnect": True}])
@@ -182,7 +182,7 @@ def test_options_that_are_wrong_lose_no_event(
     outbox.put(message("t1", source))
 
     assert courier.flush(5)
-    assert courier.backlog == 1
+    assert courier.accounts.on_disk == 1
     courier.stop(5)
     assert "no connection to NATS: TypeError" in caplog.text
 
@@ -199,7 +199,7 @@ def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], s
 async def _drained(courier: Courier) -> None:
     """Return when nothing is on disk any more: a flush only promises that it is there or acknowledged."""
     async with asyncio.timeout(20):
-        while courier.backlog:  # noqa: ASYNC110  # A thread drains it.
+        while courier.accounts.on_disk:  # noqa: ASYNC110  # A thread drains it.
             await asyncio.sleep(0.02)
 
 

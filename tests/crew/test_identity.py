@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from bridge.crew.identity import Ids, identifier, ids_of
 from contracts.subjects import Id
@@ -63,3 +63,19 @@ def test_ids_come_from_the_event_its_objects_and_its_source() -> None:
 
 def test_what_an_event_does_not_say_it_inherits() -> None:
     assert Ids(task="t2").within(Ids("c", "t", "a")) == Ids("c", "t2", "a")
+
+
+def test_of_a_pydantic_class_only_what_its_events_can_say_is_asked() -> None:
+    class Open(BaseModel, extra="allow"):
+        """May hold anything."""
+
+    class Closed(BaseModel):
+        task_id: str | None = None
+
+        @property
+        def agent(self) -> BaseAgent:
+            return BaseAgent()
+
+    assert ids_of(None, Open(task_id="t1", agent_id="a1")) == Ids(None, "t1", "a1")  # type: ignore[call-arg]
+    assert ids_of(None, Closed(task_id="t2")) == Ids("c", "t2", "a")
+    assert ids_of(None, Closed()) == Ids("c", None, "a")

@@ -24,7 +24,7 @@ async def test_a_worker_has_a_pulse_and_says_goodbye(mortal_server: NatsServer, 
     outbox = Outbox()
     courier = hired(outbox, mortal_server.url, tmp_path, Pulse(0.05))
     outbox.put(Message.of(create_task_event("t1", "completed")))
-    await until(lambda: courier.published >= 3)
+    await until(lambda: courier.accounts.published >= 3)
     await asyncio.to_thread(courier.stop, 5)
 
     stored = await everything(mortal_server.url)

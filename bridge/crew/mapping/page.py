@@ -1,6 +1,7 @@
 """A page: the data of one event, while it is written."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from bridge.crew.content import LABEL_CHARS, TEXT_CHARS, Content, Cutter, Data
@@ -21,8 +22,11 @@ class Page:
 
     def read(self, path: str) -> Any:
         """The value at a dotted path in the event or its source (``source.name``); None if there is none."""
-        value: Any = self
-        for name in (path if path.startswith("source.") else f"event.{path}").split("."):
+        of_source, names = _steps(path)
+        value = self.source if of_source else self.event
+        for name in names:
+            if value is None:
+                return None
             value = value.get(name) if isinstance(value, dict) else attribute(value, name)
         return value
 
@@ -48,6 +52,13 @@ class Page:
     def finished(self) -> Data:
         """The data, with the full lengths of what was cut."""
         return {**self.data, "cut": self._cutter.notes} if self._cutter.notes else self.data
+
+
+@cache
+def _steps(path: str) -> tuple[bool, list[str]]:
+    """Whether a path begins at the source, and its names. There are as many paths as the table has."""
+    first, *rest = names = path.split(".")
+    return (True, rest) if first == "source" else (False, names)
 
 
 Put = Callable[[Page, str], None]
