@@ -25,6 +25,8 @@ class Faults:
         self._proxy = proxy
         self._random = random
         self.done: list[str] = []
+        self.fell_behind = 0.0
+        """How often a browser could not take what was to be sent, as far as bridges were asked."""
 
     async def in_turn(self, seconds: float, rest: float) -> None:
         """One after the other, each at least once, until the time is over; ``rest`` seconds between them."""
@@ -44,18 +46,25 @@ class Faults:
             fault = faults[len(self.done) % len(faults)]
             await fault()
             self.done.append(fault.__name__)
+        await self._count_slow()
 
     async def nats_killed(self) -> None:
         await asyncio.to_thread(self._server.kill)
         await asyncio.sleep(self._random.uniform(0.2, 1.5))
         await asyncio.to_thread(self._server.start)
 
+    async def _count_slow(self) -> None:
+        """A bridge that ends takes its counters with it."""
+        self.fell_behind += await self._bridge.metric("fell_behind_total")
+
     async def bridge_killed(self) -> None:
+        await self._count_slow()
         await self._bridge.end(signal.SIGKILL)
         await self._bridge.start()
         await self._bridge.ready()
 
     async def bridge_told_to_stop(self) -> None:
+        await self._count_slow()
         assert await self._bridge.end(signal.SIGTERM) == 0
         await self._bridge.start()
         await self._bridge.ready()
