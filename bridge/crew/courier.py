@@ -56,6 +56,8 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name="crew-bridge", daemon=True)
         self._wake = asyncio.Event()
         self._link: Link | None = None
+        self._certain: set[Spool] = set()
+        """Of which nothing was sent before, except over this link."""
         self._failures = 0
         self._down_since = monotonic()
         self._report = LossReport()
@@ -121,6 +123,7 @@ class Courier:
             try:
                 async with connected(*self._target) as link:
                     self._link, self._failures, pause = link, 0, _FIRST_PAUSE
+                    self._certain = set()
                     self._wake.set()
                     await link.broken()
             except Exception as error:  # Not only `FAULTS`: options and credentials can be wrong in any way.
@@ -198,9 +201,10 @@ class Courier:
         else:
             self.accounts.not_spooled += len(messages)
 
-    async def _send(self, messages: list[Message], link: Link) -> bool:
+    async def _send(self, messages: list[Message], link: Link, *, again: bool = False) -> bool:
         try:
-            refused = await link.send(messages, ACK_SECONDS)
+            send = link.send_again if again else link.send
+            refused = await send(messages, ACK_SECONDS)
         except FAULTS as error:
             log.debug("not sent: %s", error)
             self._lose(link)
@@ -211,8 +215,9 @@ class Courier:
 
     async def _empty(self, spool: Spool, link: Link) -> None:
         place, messages = spool.first(_BATCH)
-        if messages and await self._send(messages, link):
+        if messages and await self._send(messages, link, again=spool not in self._certain):
             spool.remove(place)
+            self._certain.add(spool)
         if not spool.waiting:
             spool.close()
 

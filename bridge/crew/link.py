@@ -15,9 +15,10 @@ from typing import Any, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
-from nats.js.api import Header
+from nats.js.api import Header, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError
 
+from bridge.crew.doubt import not_stored
 from bridge.crew.message import Message
 from contracts.types import SHORT_LIFE_SECONDS
 
@@ -30,6 +31,8 @@ PING_SECONDS: Final = 10
 _NO_RESPONDERS: Final = "503"
 _WATCH_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 1.0
+_WINDOW_SECONDS: Final = 120.0
+"""NATS' own, for which a stream knows a message again."""
 _MESSAGE_TOO_LARGE: Final = 10054
 """JetStream's error code for a message above the stream's ``max_msg_size``."""
 
@@ -44,10 +47,11 @@ class Link:
     error is lost, and only a timeout tells.
     """
 
-    def __init__(self, client: Client, stream: str, *, expiring: bool) -> None:
+    def __init__(self, client: Client, stream: str, *, expiring: bool, window: float) -> None:
         self._client = client
         self._stream = stream
         self._expiring = expiring
+        self._window = window
         self._inbox = client.new_inbox()
         self._numbers = count()
         self._unacked: dict[str, asyncio.Future[bool]] = {}
@@ -72,6 +76,17 @@ class Link:
         except FAULTS:
             self.faulty = True
             raise
+
+    async def send_again(self, batch: Sequence[Message], seconds: float) -> list[Message]:
+        """Like `send`, for what may have been sent over another link: what the stream holds is left out.
+
+        Where it may not be looked into, all is sent, and the stream itself drops what it remembers.
+        """
+        try:
+            batch = await not_stored(self._client, self._stream, batch, self._window)
+        except FAULTS as error:
+            log.debug("not known whether it is stored: %s", error)
+        return await self.send(batch, seconds)
 
     async def _all(self, acks: list[asyncio.Future[bool]]) -> None:
         """Wait for all; the client tells of its end by a callback, except where closing itself fails."""
@@ -167,7 +182,9 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
         closed_cb=on_closed,
     )
     try:
-        links.append(Link(client, stream, expiring=await _expires(client, stream)))
+        config = await _config(client, stream)
+        expiring, window = bool(config.allow_msg_ttl), config.duplicate_window or _WINDOW_SECONDS
+        links.append(Link(client, stream, expiring=expiring, window=window))
         await links[0].open()
         yield links[0]
     finally:
@@ -181,13 +198,13 @@ async def _close(client: Client) -> None:
             await client.close()
 
 
-async def _expires(client: Client, stream: str) -> bool:
-    """Whether the stream takes per-message times to live; False too where this may not be asked."""
+async def _config(client: Client, stream: str) -> StreamConfig:
+    """What the stream is; nothing where this may not be asked."""
     try:
         info = await client.jetstream(timeout=CONNECT_SECONDS).stream_info(stream)
     except TimeoutError:
-        return False
-    return bool(info.config.allow_msg_ttl)
+        return StreamConfig()
+    return info.config
 
 
 async def _note(error: Exception) -> None:

@@ -51,17 +51,19 @@ class EventPublisher:
         take, because it is too large, raises `ValueError`.
         """
         message = Message.of(event)
-        pause = _FIRST_PAUSE
-        while not await self._attempt(message):
+        pause, again = _FIRST_PAUSE, False
+        while not await self._attempt(message, again=again):
             self.retries += 1
+            again = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         self.published += 1
 
-    async def _attempt(self, message: Message) -> bool:
+    async def _attempt(self, message: Message, *, again: bool) -> bool:
         try:
             link = await self._connected()
-            refused = await link.send([message], _ACK_SECONDS)
+            send = link.send_again if again else link.send
+            refused = await send([message], _ACK_SECONDS)
         except FAULTS as error:
             log.debug("not published yet: %s", error)
             return False

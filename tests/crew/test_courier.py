@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import nats
 import pytest
 
 from bridge.crew.courier import ACK_SECONDS, Courier
@@ -14,7 +16,19 @@ from bridge.crew.spool import Spool
 from contracts import create_execution_event, create_task_event
 from tests.crew.stored import Stored, everything
 from tests.nats_server import NatsServer
-from tests.waiting import eventually
+from tests.waiting import eventually, soon
+
+_SHORT = 1
+"""Seconds for which a stream knows an id again."""
+
+_TWO_USERS = """
+authorization {
+  users: [
+    {user: all, password: all}
+    {user: few, password: few, permissions: {publish: {deny: ["$JS.API.CONSUMER.>"]}}}
+  ]
+}
+"""
 
 Hire = Callable[..., tuple[Outbox, Courier]]
 
@@ -73,6 +87,47 @@ async def test_a_server_that_hangs_holds_nobody_up_for_long(
     await _drained(courier)
 
     assert tasks(await everything(mortal_server.url, source)) == ["before", "during", "after"]
+
+
+async def test_what_was_stored_already_is_stored_once_however_late_it_comes_again(
+    hire: Hire, mortal_server: NatsServer, source: str, tmp_path: Path
+) -> None:
+    """The stream itself remembers ids only for a while."""
+    mortal_server.start()
+    await mortal_server.make_stream(duplicate_window=_SHORT)
+    left = [message(f"t{n}", source) for n in range(20)]
+    async with await nats.connect(mortal_server.url) as client:
+        for one in [message("other", source), *left[:10]]:
+            await client.publish(one.subject, one.payload, headers={"Nats-Msg-Id": one.event_id})
+        await client.flush()
+    await _forgotten(mortal_server.url)
+    spool = Spool.fresh(tmp_path / "spool")
+    assert spool.append(left)
+    spool.close()
+
+    _, courier = hire(mortal_server.url)
+    await soon(lambda: _holds(mortal_server.url, "t19", source))
+    await _drained(courier)
+
+    assert tasks(await everything(mortal_server.url, source)) == ["other", *(f"t{n}" for n in range(20))]
+
+
+async def test_who_may_not_look_into_the_stream_publishes_all_the_same(
+    hire: Hire, mortal_server: NatsServer, source: str, tmp_path: Path
+) -> None:
+    mortal_server.configure(_TWO_USERS)
+    mortal_server.start()
+    host = mortal_server.url.removeprefix("nats://")
+    await mortal_server.make_stream(url=f"nats://all:all@{host}", duplicate_window=_SHORT)
+    old = create_task_event("t0", "completed", source=source, timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+    spool = Spool.fresh(tmp_path / "spool")
+    assert spool.append([Message.of(old), message("t1", source)])
+    spool.close()
+
+    hire(f"nats://few:few@{host}")
+    await soon(lambda: _holds(f"nats://all:all@{host}", "t1", source))
+
+    assert tasks(await everything(f"nats://all:all@{host}", source)) == ["t0", "t1"]
 
 
 async def test_what_another_process_left_is_published_before_it_is_forgotten(
@@ -194,6 +249,25 @@ def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], s
     courier.stop(5)
 
     assert capfd.readouterr() == ("", "")
+
+
+async def _holds(url: str, name: str, source: str) -> bool:
+    return name in tasks(await everything(url, source))
+
+
+async def _forgotten(url: str) -> None:
+    """Wait until the stream takes an id again that it took now."""
+    async with asyncio.timeout(20), await nats.connect(url) as client:
+
+        async def is_new() -> bool:
+            probe = create_execution_event("probe", "started").to_json().encode()
+            ack = await client.jetstream().publish(
+                "execution.started", probe, headers={"Nats-Msg-Id": "probe"}
+            )
+            return not ack.duplicate
+
+        assert await is_new()
+        await soon(is_new)
 
 
 async def _drained(courier: Courier) -> None:
