@@ -24,9 +24,14 @@ def rate(name: str, *matchers: str, by: str = "instance") -> str:
     return f"sum by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
 
 
+def seen(name: str, *matchers: str, by: str) -> str:
+    """What the stream brings a second. Every bridge sees all of it: the largest number is the true one."""
+    return f"max by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
+
+
 def per_minute(name: str, *matchers: str, by: str) -> str:
-    """What crews did a minute. Every bridge sees all of it: the largest number is the true one."""
-    return f"60 * max by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
+    """As `seen`, a minute."""
+    return f"60 * {seen(name, *matchers, by=by)}"
 
 
 def quantile(share: float, name: str, *matchers: str, by: str = "instance") -> str:

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.expressions import PREFIX
+from grafana.expressions import PREFIX, rate
 
 SOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="prometheus")
 """As the provisioning names it."""
@@ -84,6 +84,11 @@ def lines(
     for place, query in enumerate(queries):
         panel.with_target(_query(place, query))
     return panel
+
+
+def rates(title: str, counter: str, by: str, *, unit: str, says: str) -> timeseries.Panel:
+    """How fast a counter grows, one part for each value of a label."""
+    return lines(title, (rate(counter, by=by), f"{{{{{by}}}}}"), unit=unit, says=says, stacked=True)
 
 
 def spread(title: str, buckets: str, *, unit: str, says: str, span: int = 12) -> heatmap.Panel:

@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana.expressions import metric, rate, total
-from grafana.panels import Row, board, lines
+from grafana.panels import Row, board, lines, rates
 
 _OPEN: Final[Row] = (
     "Open",
@@ -43,26 +43,26 @@ _OPEN: Final[Row] = (
 _ENDS: Final[Row] = (
     "Coming and going",
     (
-        lines(
+        rates(
             "Opened",
-            (rate("connections_opened_total", by="endpoint"), "{{endpoint}}"),
+            "connections_opened_total",
+            "endpoint",
             unit="cps",
-            stacked=True,
             says="New connections. A wave is what a restart, or a cut network, looks like.",
         ),
-        lines(
+        rates(
             "Closed",
-            (rate("connections_closed_total", by="code"), "{{code}}"),
+            "connections_closed_total",
+            "code",
             unit="cps",
-            stacked=True,
             says="1000 and 1001: the page was left. 1006: the network. 4000: a bridge stopped. 4001: a new "
             "stream. 4002: silent too long. 4003: an operator. 4500 and 4501: the client is at fault.",
         ),
-        lines(
+        rates(
             "Not let in",
-            (rate("connections_refused_total", by="code"), "{{code}}"),
+            "connections_refused_total",
+            "code",
             unit="cps",
-            stacked=True,
             says="too_fast and too_many_connections are told to come again; origin_refused needs "
             "BRIDGE_ALLOWED_ORIGINS.",
         ),
@@ -78,46 +78,46 @@ _ENDS: Final[Row] = (
 _SAID: Final[Row] = (
     "Resuming and commands",
     (
-        lines(
+        rates(
             "Resumes",
-            (rate("recoveries_total", by="reason"), "{{reason}}"),
+            "recoveries_total",
+            "reason",
             unit="cps",
-            stacked=True,
             says="Cursors that clients came back with. too_old and stream_reset lost events, and were told.",
         ),
-        lines(
+        rates(
             "Gaps",
-            (rate("gaps_total", by="reason"), "{{reason}}"),
+            "gaps_total",
+            "reason",
             unit="cps",
-            stacked=True,
             says="Clients that were told that events are gone. Raise the limits of the stream.",
         ),
-        lines(
+        rates(
             "Commands",
-            (rate("commands_total", by="action"), "{{action}}"),
+            "commands_total",
+            "action",
             unit="cps",
-            stacked=True,
             says="What clients asked for.",
         ),
-        lines(
+        rates(
             "Commands refused",
-            (rate("errors_total", by="code"), "{{code}}"),
+            "errors_total",
+            "code",
             unit="cps",
-            stacked=True,
             says="What clients got wrong; the connection's log line names them.",
         ),
-        lines(
+        rates(
             "Requests of operators",
-            (rate("admin_calls_total", by="operation"), "{{operation}}"),
+            "admin_calls_total",
+            "operation",
             unit="reqps",
-            stacked=True,
             says="What operators, or their scripts, ask. Each change is in the audit log.",
         ),
-        lines(
+        rates(
             "Requests of operators refused",
-            (rate("admin_failures_total", by="code"), "{{code}}"),
+            "admin_failures_total",
+            "code",
             unit="reqps",
-            stacked=True,
             says="unknown_client: gone meanwhile. stream_unavailable: NATS does not answer.",
         ),
     ),

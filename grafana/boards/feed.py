@@ -4,8 +4,8 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.expressions import WINDOW, metric, rate
-from grafana.panels import Row, board, lines
+from grafana.expressions import WINDOW, metric, rate, seen
+from grafana.panels import Row, board, lines, rates
 
 _FEED: Final[Row] = (
     "Feed",
@@ -57,14 +57,14 @@ _FAULTS: Final[Row] = (
         ),
         lines(
             "Messages that are no events",
-            (f"max by (field) (rate({metric('events_rejected_total')}{WINDOW}))", "{{field}}"),
+            (seen("events_rejected_total", by="field"), "{{field}}"),
             unit="eps",
             stacked=True,
             says="By the first bad field. A publisher has an error, or another version.",
         ),
         lines(
             "Events in",
-            (f"max by (family) (rate({metric('events_in_total')}{WINDOW}))", "{{family}}"),
+            (seen("events_in_total", by="family"), "{{family}}"),
             unit="eps",
             stacked=True,
             says="What the stream brings.",
@@ -97,7 +97,7 @@ _RING: Final[Row] = (
         lines(
             "Garbage collections",
             (
-                f"sum by (instance, generation) (rate({metric('python_gc_collections_total')}{WINDOW}))",
+                rate("python_gc_collections_total", by="instance, generation"),
                 "generation {{generation}} {{instance}}",
             ),
             unit="cps",
@@ -108,11 +108,11 @@ _RING: Final[Row] = (
 _HISTORY: Final[Row] = (
     "Reading the stream's past",
     (
-        lines(
+        rates(
             "Requests",
-            (rate("history_requests_total", by="by"), "{{by}}"),
+            "history_requests_total",
+            "by",
             unit="reqps",
-            stacked=True,
             says="Clients that were away for longer than memory reaches. shared: one read served several.",
         ),
         lines(

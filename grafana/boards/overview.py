@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.expressions import metric, quantile, rate, total
+from grafana.expressions import metric, quantile, rate, seen, total
 from grafana.panels import Row, board, lines, number
 
 _NOW: Final[Row] = (
@@ -61,7 +61,7 @@ _TRAFFIC: Final[Row] = (
         ),
         lines(
             "Events in",
-            (f"max by (family) (rate({metric('events_in_total')}[$__rate_interval]))", "{{family}}"),
+            (seen("events_in_total", by="family"), "{{family}}"),
             unit="eps",
             stacked=True,
             says="What the stream brings. Every bridge reads all of it.",
