@@ -21,6 +21,8 @@ from contracts.types import EventType
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
+_PING_SECONDS: Final = 20.0
+"""A bridge that answers no ping for half of this is gone, though nothing says so."""
 _MAX_MESSAGE: Final = 16 * 1024**2
 _FINAL: Final = {400, 403, 404, 405}
 _MAX_DATA: Final = 160
@@ -37,6 +39,8 @@ class _Place:
 
     since: int | None
     epoch: str | None = None
+    current: str | None = None
+    """The log that this connection reads: another one than ``epoch`` where that is gone."""
 
 
 async def tail(
@@ -71,7 +75,8 @@ async def _follow(
     session: ClientSession, url: str, subscriptions: list[str], place: _Place, out: Callable[[str], object]
 ) -> None:
     """One connection's life."""
-    async with session.ws_connect(f"{url}/ws/custom", max_msg_size=_MAX_MESSAGE) as socket:
+    connecting = session.ws_connect(f"{url}/ws/custom", max_msg_size=_MAX_MESSAGE, heartbeat=_PING_SECONDS)
+    async with connecting as socket:
         cursor = {"since": place.since, "epoch": place.epoch}
         await socket.send_json({"action": "subscribe", "subscriptions": subscriptions} | cursor)
         async for message in socket:
@@ -86,7 +91,7 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Callable[[str],
         case WebSocketEvent(event_type=EventType.CONNECTION_ESTABLISHED | EventType.CONNECTION_HEARTBEAT):
             _remember(message, place)
         case WebSocketEvent():
-            place.since = message.seq
+            place.since, place.epoch = message.seq, place.current
             out(_line(message))
         case Gap():
             out(f"-- events {message.from_} to {message.to} are gone ({message.reason})")
@@ -99,7 +104,9 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Callable[[str],
 def _remember(message: WebSocketEvent, place: _Place) -> None:
     data = message.data
     if isinstance(data, ConnectionEstablished):
-        place.epoch = place.epoch or data.epoch
+        place.current = data.epoch
+        if place.since is None:
+            place.since, place.epoch = data.cursor, data.epoch
     elif isinstance(data, ConnectionHeartbeat):
         place.since, place.epoch = data.cursor, data.epoch
 
