@@ -28,8 +28,8 @@ _MAX_ASKED = 1024
 _MAX_COUNTED = 8192
 """Questions asked to count what a client missed: 10 ms, in which nothing else happens."""
 
-Likeness = tuple[View, int, Chunk | None]
-"""View, position, and what it reads: the ring if not a chunk."""
+Likeness = tuple[View, int, int, Chunk | None]
+"""View, position, how much is read, and of what: the ring if not a chunk."""
 
 _EVERYTHING = frozenset({Pattern(ANY, ANY, ANY, ANY)})
 
@@ -122,16 +122,16 @@ class Cursor:
                 entries.append(entry)
         return Page(entries, end, is_common=is_common)
 
-    def likeness(self, log: Log, chunk: Chunk | None) -> Likeness | None:
+    def likeness(self, log: Log, chunk: Chunk | None, max_bytes: int) -> Likeness | None:
         """Equal ones are given the same page, if it `is_common`; None: this one is like no other."""
         segment = self.todo[0]
         if len(self.todo) > 1 or len(segment.views) > 1 or self.position < segment.begin:
             return None
         if self.position >= log.floor:
-            return segment.views[0], self.position, None
+            return segment.views[0], self.position, max_bytes, None
         if chunk is None or not self._is_served_by(chunk, log, segment, self.position):
             return None
-        return segment.views[0], self.position, chunk
+        return segment.views[0], self.position, max_bytes, chunk
 
     def request(self, log: Log) -> Request:
         """What to ask the stream for, where `read` says None."""

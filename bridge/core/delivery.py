@@ -162,8 +162,9 @@ class Delivery:
         if self._is_full(connection):
             self._full(connection)
             return
-        likeness = connection.cursor.likeness(self._log, chunk)
-        sheet = pages.find(likeness) or self._sheet(connection, chunk)
+        room = _page_size(self._buffer_limit - connection.socket.buffered())
+        likeness = connection.cursor.likeness(self._log, chunk, room)
+        sheet = pages.find(likeness) or self._sheet(connection, chunk, room)
         if sheet is None:
             self._wait(connection)
             return
@@ -179,8 +180,8 @@ class Delivery:
         connection.cursor.advance(page.upto)
         self.go_on(connection, chunk)
 
-    def _sheet(self, connection: Connection, chunk: Chunk | None) -> Sheet | None:
-        page = connection.cursor.read(self._log, MAX_BATCH, chunk)
+    def _sheet(self, connection: Connection, chunk: Chunk | None, room: int) -> Sheet | None:
+        page = connection.cursor.read(self._log, room, chunk)
         return None if page is None else Sheet(page, _encoded(page.entries, connection.view))
 
     def _wait(self, connection: Connection) -> None:
@@ -210,6 +211,11 @@ class Delivery:
 
     def _is_full(self, connection: Connection) -> bool:
         return connection.socket.buffered() > self._buffer_limit
+
+
+def _page_size(room: int) -> int:
+    """Bytes of a page for a socket with so much room; of few sizes, so that it can be shared."""
+    return min(1 << max(room, 1).bit_length() - 1, MAX_BATCH)
 
 
 def _encoded(entries: list[Entry], view: View) -> list[tuple[list[Entry], bytes]]:

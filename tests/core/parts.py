@@ -89,7 +89,9 @@ def event(
 class Bench:
     """A hub, and whom it calls; the stream behind it holds what was published."""
 
-    def __init__(self, max_bytes: int = 1 << 20, floor: int = 0, max_replay: int | None = None) -> None:
+    def __init__(
+        self, max_bytes: int = 1 << 20, floor: int = 0, max_replay: int | None = None, limit: int = LIMIT
+    ) -> None:
         log = Log(max_bytes)
         log.reset("e0", floor)
         self.is_woken = False
@@ -98,7 +100,7 @@ class Bench:
         self.stream = FakeStream()
         self.hub = Hub(
             log,
-            buffer_limit=LIMIT,
+            buffer_limit=limit,
             wake=self._wake,
             full=self.full.append,
             fetch=self.stream.asked.append,

@@ -103,7 +103,7 @@ def test_a_reader_that_closes_or_arrives_before_its_turn_is_passed_over() -> Non
 
 
 def test_what_is_written_at_once_is_bounded_also_for_who_is_behind() -> None:
-    bench = Bench(max_bytes=1 << 24)
+    bench = Bench(max_bytes=1 << 24, limit=MAX_BATCH)
     bench.publish(*(event(seq, size=BIG) for seq in range(1, 9)), event(9, size=3 * BIG))
 
     for client_id, batch in (("plain", False), ("batch", True)):
@@ -112,6 +112,24 @@ def test_what_is_written_at_once_is_bounded_also_for_who_is_behind() -> None:
         assert seqs(socket) == list(range(1, 10))
         assert [len(list(frames(data))) for data in socket.written] == ([1] * 5 if batch else [2] * 4 + [1])
         assert all(len(data) <= MAX_BATCH for data in socket.written[:-1])
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 3 * MAX_BATCH])
+def test_who_is_behind_is_given_no_more_than_its_socket_may_hold(limit: int) -> None:
+    bench = Bench(max_bytes=1 << 24, limit=limit)
+    bench.publish(*(event(seq, size=400) for seq in range(1, 4001)))
+    reader, socket = bench.connect("global", since=0)
+    socket.is_stuck = True
+
+    bench.settle()
+    assert limit < socket.backlog <= limit + 1000
+    assert bench.full == [reader]
+
+    socket.is_stuck = False
+    socket.backlog = 0
+    bench.hub.drained(reader)
+    bench.settle()
+    assert seqs(socket) == list(range(1, 4001))
 
 
 @pytest.mark.parametrize("how", ["flush", "address", "change"])
