@@ -12,12 +12,16 @@ import pytest
 
 from bridge.crew import EventPublisher
 from bridge.web.backlog import Backlog, Dropped
+from bridge.web.tap import overhear
 from contracts import create_task_event
+from contracts.cluster import Tapping as Wish
 from tests.client import PREFIX, Json
 from tests.conftest import Client, StartBridge
 from tests.nats_server import served
 from tests.processes import bridge_process
+from tests.waiting import soon
 from tests.web.test_cluster import Two, both, knows, two
+from tests.web.test_fleet import desk
 
 __all__ = ["two"]
 
@@ -36,8 +40,8 @@ class Tapping:
         self._reader = reader
         self._lines: list[bytes] = []
 
-    async def line(self) -> Json:
-        """The next line that says something."""
+    async def line(self, *, beats: bool = False) -> Json:
+        """The next line that says something; with ``beats``, the next one whatever it says."""
         while True:
             async with asyncio.timeout(15):
                 while not self._lines:
@@ -48,7 +52,7 @@ class Tapping:
                     self._lines = chunk.strip().split(b"\n")
             line: Json = json.loads(self._lines.pop(0))
             is_beat = "connection.heartbeat" in str(line.get("message")) or line["kind"] in {"ping", "alive"}
-            if not is_beat:
+            if beats or not is_beat:
                 return line
 
 
@@ -134,6 +138,43 @@ async def test_an_explaining_tap_names_what_declined_each_event(
     assert declined["event_type"] == "task.completed"
     assert declined["subject"].startswith("task.completed._.")
     assert "message" not in declined
+
+
+@pytest.mark.parametrize("asked", [0, 1], ids=["same bridge", "other bridge"])
+async def test_a_tap_of_a_client_to_which_nothing_happens_says_that_it_is_alive(
+    start_bridge: StartBridge, new_id: str, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    for module in ("tap", "tapped"):
+        monkeypatch.setattr(f"bridge.web.{module}.ALIVE_SECONDS", 0.1)
+    async with start_bridge(instance="a") as a, start_bridge(instance="b") as b:
+        await knows(b, "a")
+        async with a.connect("custom", client_id=new_id), tapped((a, b)[asked], new_id) as tap:
+            assert [(await tap.line(beats=True))["kind"] for _ in range(2)] == ["alive", "alive"]
+
+
+async def test_there_are_so_many_taps_at_once_and_who_ends_one_makes_room(
+    bridge: Client, new_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.web.tap._MAX_TAPS", 1)
+    monkeypatch.setattr("bridge.web.tapped.ALIVE_SECONDS", 0.1)
+    path = f"{PREFIX}/connections/{new_id}/tap"
+    async with bridge.connect("custom", client_id=new_id):
+        async with tapped(bridge, new_id):
+            status, body = await bridge.get(path)
+            assert (status, body["code"]) == (503, "too_many_taps")
+
+        async def has_room() -> bool:
+            status, body = await bridge.get(f"{PREFIX}/connections/nobody/tap")
+            return (status, body["code"]) == (404, "unknown_client")
+
+        await soon(has_room)
+
+
+async def test_of_a_client_that_has_just_gone_there_is_nothing_to_tell() -> None:
+    """Between the question where it is, and the tap."""
+    wish = Wish(client_id="gone").model_dump_json().encode()
+
+    assert [line async for line in overhear(desk("a"), wish)] == []
 
 
 async def test_a_client_that_nobody_knows_cannot_be_tapped(two: Two) -> None:
