@@ -56,7 +56,8 @@ _ENDS: Final[Row] = (
             "code",
             unit="cps",
             says="1000 and 1001: the page was left. 1006: the network. 4000: a bridge stopped. 4001: a new "
-            "stream. 4002: silent too long. 4003: an operator. 4500 and 4501: the client is at fault.",
+            "stream. 4002: silent too long. 4003: an operator. 4004: took nothing. 4500: the client is at "
+            "fault. 4501: it connected again, here or to another bridge.",
         ),
         rates(
             "Not let in",
