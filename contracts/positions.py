@@ -10,11 +10,13 @@ _POSITION: Final = re.compile(r"([0-9A-Za-z][0-9A-Za-z-]{0,63})-([0-9]{1,19})")
 
 
 _MICROSECONDS: Final = 1_000_000
+_LATEST: Final = 9 * 10**18
+"""In the year 2255: the server counts in 64 bits, and takes what is later for what is long ago."""
 
 
 def nanoseconds(time: datetime) -> int:
-    """A moment as the stream counts it: since 1970."""
-    return round(time.timestamp() * _MICROSECONDS) * 1000
+    """A moment as the stream counts it: since 1970. Nothing is stored before, nor for centuries to come."""
+    return min(max(round(time.timestamp() * _MICROSECONDS) * 1000, 0), _LATEST)
 
 
 class Position(NamedTuple):

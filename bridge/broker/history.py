@@ -47,7 +47,7 @@ class Stretch(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What the stream holds: messages from ``first`` to ``last``."""
+    """What the stream holds: messages from ``first`` to ``last``; if none, ``first`` is what comes next."""
 
     first: int
     last: int
@@ -86,7 +86,7 @@ class History:
         """What there is. Raises `OSError` as `read` does; so do the others."""
         with self._as_os_errors():
             info = await self._jetstream.stream_info(self._name)
-        return Span(info.state.first_seq, info.state.last_seq)
+        return Span(max(info.state.first_seq, 1), info.state.last_seq)
 
     async def before(self, time_ns: int) -> int:
         """The last ``seq`` that was stored before ``time_ns``, in nanoseconds since 1970."""

@@ -32,3 +32,16 @@ def test_a_moment_is_the_same_in_every_time_zone() -> None:
 
     assert nanoseconds(moment) == 1_795_521_600_123_456_000
     assert nanoseconds(moment.astimezone(timezone(timedelta(hours=5, minutes=30)))) == nanoseconds(moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0001-01-01T00:00:00+23:00", 0),
+        ("1600-01-01T00:00:00+00:00", 0),
+        ("2500-01-01T00:00:00+00:00", 9 * 10**18),
+        ("9999-12-31T23:59:59-23:00", 9 * 10**18),
+    ],
+)
+def test_a_moment_that_the_stream_cannot_count_is_the_nearest_that_it_can(text: str, expected: int) -> None:
+    assert nanoseconds(datetime.fromisoformat(text)) == expected

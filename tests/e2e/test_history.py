@@ -332,6 +332,40 @@ async def test_the_last_so_many_events_come_from_the_ring_and_from_the_stream(
             assert await custom.nothing_more()
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"last": 3},
+        {"since": 0},
+        {"since_time": "0001-01-01T00:00:00+23:00"},
+        {"since_time": "9999-12-31T23:59:59-23:00"},
+    ],
+)
+async def test_a_stream_that_never_held_anything_has_nothing_to_look_back_to(
+    start_bridge: StartBridge, jetstream: JetStreamContext, place: dict[str, object]
+) -> None:
+    async with start_bridge() as bridge, bridge.connect("global", **place) as listener:
+        assert listener.first["recovery"]["reason"] == "nothing_missed"
+        await publish(jetstream, 2)
+        assert numbers(await listener.events(2)) == [1, 2]
+
+
+async def test_a_moment_far_away_is_before_or_after_everything(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge, bridge.connect("custom") as custom:
+        await publish(jetstream, 200)
+        await stored(bridge, 200)
+        async with bridge.connect("global", since_time="1600-01-01T00:00:00Z") as listener:
+            assert numbers(await listener.events(200)) == list(range(1, 201))
+        command = {
+            "action": "subscribe",
+            "subscriptions": ["global"],
+            "since_time": "9999-12-31T23:59:59-23:00",
+        }
+        assert (await custom.ask(command))["recovery"]["reason"] == "nothing_missed"
+
+
 async def test_what_was_stored_since_a_moment_comes(
     start_bridge: StartBridge, jetstream: JetStreamContext
 ) -> None:
