@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from random import randrange
@@ -175,24 +176,31 @@ async def _stopped(server: NatsServer, client: Client) -> None:
     await until(lambda: not client.is_connected)
 
 
-async def test_a_stream_that_lost_its_end_is_another_one_though_it_is_as_old(
-    server: NatsServer, client: Client, tmp_path: Path
-) -> None:
-    """A power cut, or a backup: numbers that were given are given again, to other messages."""
+@asynccontextmanager
+async def _set_back(server: NatsServer, client: Client, tmp_path: Path) -> AsyncIterator[Reading]:
+    """A feed that has read 20 messages of a stream, which is then set back to the first 10 of them."""
+    store, backup = tmp_path / "nats" / "jetstream", tmp_path / "backup"
     await ensure_stream(client, settings())
     await fill(client, 10)
-    store = tmp_path / "nats"
     await _stopped(server, client)
-    shutil.copytree(store / "jetstream", tmp_path / "backup")
+    shutil.copytree(store, backup)
     server.start()
     await until(lambda: client.is_connected)
     async with reading(server.url) as read:
         await fill(client, 10, start=11)
         await _has(read, 20)
         await _stopped(server, client)
-        shutil.rmtree(store / "jetstream")
-        shutil.copytree(tmp_path / "backup", store / "jetstream")
+        shutil.rmtree(store)
+        shutil.copytree(backup, store)
         server.start()
+        yield read
+
+
+async def test_a_stream_that_lost_its_end_is_another_one_though_it_is_as_old(
+    server: NatsServer, client: Client, tmp_path: Path
+) -> None:
+    """A power cut, or a backup: numbers that were given are given again, to other messages."""
+    async with _set_back(server, client, tmp_path) as read:
         await until(lambda: client.is_connected)
         await fill(client, 30, start=101)
         await until(lambda: read.notes.payloads[-1] == b"%08d" % 130)
@@ -208,20 +216,7 @@ async def test_a_stream_that_lost_its_end_is_another_one_though_it_is_as_old(
 async def test_a_stream_that_stays_behind_what_was_read_of_it_is_another_one(
     server: NatsServer, client: Client, tmp_path: Path
 ) -> None:
-    await ensure_stream(client, settings())
-    await fill(client, 10)
-    store = tmp_path / "nats"
-    await _stopped(server, client)
-    shutil.copytree(store / "jetstream", tmp_path / "backup")
-    server.start()
-    await until(lambda: client.is_connected)
-    async with reading(server.url) as read:
-        await fill(client, 10, start=11)
-        await _has(read, 20)
-        await _stopped(server, client)
-        shutil.rmtree(store / "jetstream")
-        shutil.copytree(tmp_path / "backup", store / "jetstream")
-        server.start()
+    async with _set_back(server, client, tmp_path) as read:
         await until(lambda: len(read.notes.begins) == 2)
         await until(lambda: read.feed.is_caught_up)
     assert read.feed.resets["behind"] >= 2
