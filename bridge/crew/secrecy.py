@@ -39,9 +39,18 @@ _GIVEN: Final = (
 elsewhere only what has a digit, or "the password: ask me" would go.
 """
 
+_MIXED: Final = r"(?=[^\s\"'`\\&,;]{0,99}\d)(?=[^\s\"'`\\&,;]{0,99}[a-z])[^\s\"'`\\&,;]{6,}"
+"""Behind what is often no secret: only what has a digit and a letter."""
+
 _Hints = tuple[tuple[str, ...], ...]
 _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
-    ((("://",), ("@",)), re.compile(r"(://)[^/\s@:\"']*:[^/\s@\"']+(?=@)")),
+    (
+        (("://",), ("@",)),
+        re.compile(
+            r"(://)(?:[^/\s@:\"']{0,99}:(?:[^/\s\"']{1,199}|(?!\d{1,5}/)[^\s@\"']{1,199})"
+            r"|(?=[^/\s@:\"']{0,99}\d)[^/\s@:\"']{20,199})(?=@)"
+        ),
+    ),
     (
         (("?", "&"), ("=",)),
         re.compile(
@@ -79,8 +88,22 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        (("--",), ("-key ", "token ", "secret ", "password ")),
-        re.compile(r"(--[\w-]{0,40}(?:-key|token|secret|password) +)[^\s\"'\\-][^\s\"'\\]*"),
+        (("key", "auth", "pass"), ("=", ":")),
+        re.compile(rf"(\b(?:key\s*=|(?:x-)?(?:auth|pass)[\"']?\s*[:=])\s*[\"']?){_MIXED}"),
+    ),
+    (
+        (("key", "token", "secret", "pass"), (" is ",)),
+        re.compile(
+            r"(\b(?:api[-_ ]?key|token|secret|password|passphrase|passcode) is (?:now )?[\"'`]?)" + _MIXED
+        ),
+    ),
+    (
+        (("--",), ("-key ", "token ", "secret ", "password ", "pass ")),
+        re.compile(r"(--[\w-]{0,40}(?:-key|token|secret|password|pass) +)[^\s\"'\\-][^\s\"'\\]*"),
+    ),
+    (
+        (("-u ", "--user "),),
+        re.compile(r"((?:^|\s)(?:-u|--user) +[\"']?)(?!\d+:\d+\b)[^\s:\"']{1,99}:[^\s\"']+"),
     ),
 )
 """Each looks at the text in lower case, which is five times as fast as ignoring the case, and only where the

@@ -143,6 +143,19 @@ def test_harmless_names_are_left_alone(name: str) -> None:
         ("https://hooks.slack.com/services/T0/B0/AbC", "https://hooks.slack.com/services/[redacted]"),
         ("api.telegram.org/bot123:AbC-d/send", "api.telegram.org/bot123:[redacted]"),
         ("İ token=0a1b", "İ token=[redacted]"),
+        ("at postgres://bob:pa/ss@db/x", "at postgres://[redacted]@db/x"),
+        ("at postgres://bob:p@ss@db/x", "at postgres://[redacted]@db/x"),
+        ("https://0a1b2c3d4e5f6a7b8c9d@sentry.io/1", "https://[redacted]@sentry.io/1"),
+        ("key=a1b2c3d4 and pass: 'hunter22'", "key=[redacted] and pass: '[redacted]'"),
+        (
+            "X-Auth: a1b2c3d4, user=bob pass=hunter22 host=db",
+            "X-Auth: [redacted], user=bob pass=[redacted] host=db",
+        ),
+        (
+            "The password is hunter22, the api key is `a1b2c3`",
+            "The password is [redacted], the api key is `[redacted]`",
+        ),
+        ("curl -u bob:hunter2 -k, tool --pass hunter2", "curl -u [redacted] -k, tool --pass [redacted]"),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(text: str, kept: str) -> None:
@@ -158,6 +171,9 @@ def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(text: str, kept: 
         "scikit, task-2024, the password: ask your admin",
         "token == None, tokens: 1500, secret: of the sea, authorization: required, a --key word",
         "the session: at 10:30, https://example.com/?q=key&page=2#code=1",
+        "http://host:8080/path/a@b, https://user@host/x, docker run -u 1000:1000 x",
+        '{"key": "PROJ-1234"}, primary_key=ab12cd34, auth: required, pass=True, key=value',
+        "the token is required, the password is wrong, the secret is 1234567, the answer is a1b2c3d4",
         "Asia, asiaticpatterns, pass the basic test; cookies: 12",
     ],
 )
@@ -165,7 +181,26 @@ def test_ordinary_words_stay(text: str) -> None:
     assert Cutter().text("x", text, 500) == text
 
 
-@pytest.mark.parametrize("text", ["token:", "--", "eyj-", "sk-", "://a:", "basic ", "key=", 'token"', "'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token:",
+        "--",
+        "eyj-",
+        "sk-",
+        "://a:",
+        "basic ",
+        "key=",
+        'token"',
+        "'",
+        "key=a",
+        "pass: a",
+        "token is a",
+        " -u a",
+        "://a",
+        "://a@",
+    ],
+)
 def test_long_answers_are_looked_through_in_their_length_and_not_in_its_square(text: str) -> None:
     """A square would take minutes, and end by the test's timeout."""
     hints = "@ = : key token bearer --key sk- eyj "
