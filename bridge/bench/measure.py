@@ -53,6 +53,8 @@ class Round:
     """Of our bridge; 0 for the others."""
     rss_bytes: int
     closed: int
+    bytes_per_event: float = 0.0
+    """On the wire."""
 
     @property
     def per_second(self) -> float:
@@ -93,7 +95,8 @@ class Contestant:
         scenario = self._scenario
         options = scenario.options.replace("{n}", str(number))
         stalled = number < scenario.stalled
-        return self.server.dial(scenario.watched(number), scenario.event_type, options, is_stalled=stalled)
+        dial = self.server.dial(scenario.watched(number), scenario.event_type, options, is_stalled=stalled)
+        return replace(dial, is_deflated=self.server.is_deflated)
 
     def round(self) -> Round:
         """Publish once, and wait until it came, or for as long as the scenario allows."""
@@ -153,6 +156,7 @@ def _summary(
         events_per_write=per_write,
         rss_bytes=0,
         closed=sum(r.closed for r in received),
+        bytes_per_event=sum(r.bytes for r in received) / max(events, 1),
     )
 
 
@@ -173,7 +177,15 @@ def contestants(scenario: Scenario, directory: Path, *, niceness: int = 0) -> It
             place = directory / name
             place.mkdir()
             server = stack.enter_context(SERVERS[name](place))
-            browsers = stack.enter_context(receivers(RECEIVERS, niceness))
-            crew = stack.enter_context(publisher(server.nats_url, is_stream=server.is_stream))
-            made.append(Contestant(scenario, server, browsers, crew))
+            made.append(stack.enter_context(contestant(scenario, server, niceness=niceness)))
         yield made
+
+
+@contextmanager
+def contestant(scenario: Scenario, server: Server, *, niceness: int = 0) -> Iterator[Contestant]:
+    """A server that is there, with browsers and a crew of its own."""
+    with (
+        receivers(RECEIVERS, niceness) as browsers,
+        publisher(server.nats_url, is_stream=server.is_stream) as crew,
+    ):
+        yield Contestant(scenario, server, browsers, crew)

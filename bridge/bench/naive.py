@@ -14,12 +14,13 @@ from aiohttp import WSMsgType, web
 from nats.aio.msg import Msg
 
 connections: defaultdict[str, set[web.WebSocketResponse]] = defaultdict(set)
+COMPRESS = web.AppKey("COMPRESS", bool)
 
 
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """One browser, which watches one execution."""
     execution = request.match_info["execution"]
-    ws = web.WebSocketResponse(compress=False)
+    ws = web.WebSocketResponse(compress=request.app[COMPRESS])
     await ws.prepare(request)
     connections[execution].add(ws)
     try:
@@ -38,11 +39,12 @@ async def on_message(message: Msg) -> None:
         await ws.send_str(text)
 
 
-async def main(url: str) -> None:
+async def main(url: str, *options: str) -> None:
     """Serve until somebody ends it."""
     client = await nats.connect(url)
     await client.subscribe(">", cb=on_message)
     app = web.Application()
+    app[COMPRESS] = "compress" in options
     app.router.add_get("/ws/executions/{execution}", websocket)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -56,4 +58,4 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

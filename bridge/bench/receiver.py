@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bridge.bench.messages import Messages
 from bridge.bench.wire import MARKER, PONG, SENT, SENT_DIGITS, now_us
 
 _BUFFER_BYTES: Final = 256 * 1024
@@ -32,6 +33,8 @@ class Dial:
     """Said when the handshake is over."""
     is_stalled: bool = False
     """Never read again once it is ready."""
+    is_deflated: bool = False
+    """What comes is compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Received:
     """Of every event on the sampled connections."""
     cpu_seconds: float
     seconds: float
+    bytes: int
 
 
 class Receiver:
@@ -60,6 +64,7 @@ class Receiver:
         self._read: dict[int, Callable[[bytearray], int]] = {}
         self._counts: dict[int, int] = {}
         self._sampled: set[int] = set()
+        self._messages: dict[int, Messages] = {}
         self._buffer = bytearray(_BUFFER_BYTES)
         self._latencies: array[int] = array("Q")
         self._closed = 0
@@ -108,6 +113,8 @@ class Receiver:
         self._counts[fd] = made.heard.count(MARKER)
         if len(self._counts) % sample_every == 0:
             self._sampled.add(fd)
+        if made.dial.is_deflated:
+            self._messages[fd] = Messages(is_read=fd in self._sampled)
 
     def receive(self, expected: int, seconds: float) -> Received:
         """Read until ``expected`` events came, or ``seconds`` are over."""
@@ -126,17 +133,19 @@ class Receiver:
         """As `receive`, but what came before counts, too."""
         self._latencies = array("Q")
         cpu, began = time.process_time(), time.monotonic()
-        events = sum(self._counts.values())
+        events, size = sum(self._counts.values()), 0
         last = now_us()
         while events < expected and time.monotonic() < began + seconds and self._counts:
             ready = self._epoll.poll(_POLL_SECONDS)
             for fd, _ in ready:
-                events += self._note(fd, self._take(fd))
+                count = self._take(fd)
+                size += count
+                events += self._note(fd, count)
             last = now_us() if ready else last
             self._say_alive()
         fewest = min(self._counts.values(), default=0)
         spent, took = time.process_time() - cpu, time.monotonic() - began
-        return Received(events, fewest, self._closed, last, self._latencies, spent, took)
+        return Received(events, fewest, self._closed, last, self._latencies, spent, took, size)
 
     def _take(self, fd: int) -> int:
         """Bytes read into the buffer; a connection that has ended is forgotten."""
@@ -158,15 +167,20 @@ class Receiver:
 
     def _note(self, fd: int, count: int) -> int:
         """How many events are in the buffer."""
-        events = self._buffer.count(MARKER, 0, count)
+        buffer: bytes | bytearray = self._buffer
+        if fd in self._messages:
+            events, buffer = self._messages[fd].take(bytes(self._buffer[:count]))
+            count = len(buffer)
+        else:
+            events = buffer.count(MARKER, 0, count)
         if fd in self._counts:
             self._counts[fd] += events
         if events and fd in self._sampled:
-            self._sample(count)
+            self._sample(buffer, count)
         return events
 
-    def _sample(self, count: int) -> None:
-        buffer, now = self._buffer, now_us()
+    def _sample(self, buffer: bytes | bytearray, count: int) -> None:
+        now = now_us()
         begin = buffer.find(SENT, 0, count) + len(SENT)
         while len(SENT) <= begin <= count - SENT_DIGITS:
             sent = buffer[begin : begin + SENT_DIGITS]
@@ -179,7 +193,9 @@ class Receiver:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for fd, _ in self._epoll.poll(min(left, _POLL_SECONDS)):
-                self._take(fd)
+                count = self._take(fd)
+                if fd in self._messages:
+                    self._messages[fd].take(bytes(self._buffer[:count]))
             self._say_alive()
 
     def _say_alive(self) -> None:
@@ -204,7 +220,7 @@ class Receiver:
             if fd in self._read:
                 self._epoll.unregister(fd)
             socket.close()
-        for known in (self._open, self._read, self._counts, self._sampled):
+        for known in (self._open, self._read, self._counts, self._sampled, self._messages):
             known.clear()
         self._pong_due.clear()
         self._closed = 0

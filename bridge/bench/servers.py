@@ -41,6 +41,8 @@ class Server:
     feeder_pid: int | None = None
     """The nats-server that feeds a bridge."""
     is_stream: bool = False
+    is_deflated: bool = False
+    """It compresses for who asks for that, as browsers do."""
 
     def dial(self, number: int, event_type: str, options: str = "", *, is_stalled: bool = False) -> Dial:
         """How a browser connects to see execution ``number``."""
@@ -97,26 +99,28 @@ def rss_bytes(pid: int) -> int:
 
 
 @contextmanager
-def bridge(directory: Path, **settings: object) -> Iterator[Server]:
+def bridge(directory: Path, *options: str, **settings: object) -> Iterator[Server]:
     """This bridge, as ``crew-bridge serve`` runs it, with a nats-server that feeds it."""
     with nats_server(directory / "feeder", jetstream=True) as (feeder, urls):
         own = {"nats_url": urls["nats"], "port": 0} | _UNLIMITED | settings
-        with _python(directory, "bridge", "serve", **own) as (process, out):
+        with _python(directory, "bridge", "serve", *options, **own) as (process, out):
             words = _eventually(lambda: re.search(r"(http://\S+)", out.read_text()), process)
             url = urlsplit(words[1])
-            server = Server("bridge", process.pid, _address(url.geturl()), urls["nats"], feeder, True)
-            yield server
+            deflates = bool(settings.get("compression"))
+            address = _address(url.geturl())
+            yield Server("bridge", process.pid, address, urls["nats"], feeder, True, deflates)
 
 
 @contextmanager
-def naive(directory: Path) -> Iterator[Server]:
+def naive(directory: Path, *options: str) -> Iterator[Server]:
     """A bridge as one would write it first."""
     with (
         nats_server(directory / "feeder") as (feeder, urls),
-        _python(directory, "bridge.bench.naive", urls["nats"]) as (process, out),
+        _python(directory, "bridge.bench.naive", urls["nats"], *options) as (process, out),
     ):
         port = _eventually(lambda: re.search(r"port (\d+)", out.read_text()), process)[1]
-        yield Server("naive", process.pid, ("127.0.0.1", int(port)), urls["nats"], feeder)
+        address, deflates = ("127.0.0.1", int(port)), "compress" in options
+        yield Server("naive", process.pid, address, urls["nats"], feeder, is_deflated=deflates)
 
 
 @contextmanager

@@ -69,8 +69,17 @@ def event(event_type: str, number: int, execution: str, agent: str, sent_us: int
         f'"execution_id":"{execution}","agent_id":"{agent}","sequence":{number + 1},'
         f'"data":{{"sent":{sent_us},"{_KEYS[event_type]}":"r\u00e9sum: '
     ).encode()
-    return text + b"." * (EVENT_BYTES - len(text) - 3) + b'"}}'
+    begin = number * 7 % len(_PROSE)
+    return text + _PROSES[begin : begin + EVENT_BYTES - len(text) - 3] + b'"}}'
 
+
+_PROSE: Final = (
+    b"The analysis is complete: of twelve suppliers, three meet every requirement, two are cheaper but "
+    b"deliver late, and the others were left out for want of recent figures. Next, the writer turns the "
+    b"table into one page for the board, with sources; the reviewer checks each number against its report. "
+)
+_PROSES: Final = _PROSE * 3
+"""So that what is compressed is like what agents say, and never twice the same."""
 
 _KEYS: Final = {"task.completed": "result", "llm.chunk": "text"}
 """The text that the payload of each type requires."""

@@ -14,8 +14,10 @@ from bridge.bench.run import Say
 from bridge.bench.scenarios import ALL, BOTH, Scenario
 from bridge.bench.servers import bridge, cpu_seconds, rss_bytes
 from bridge.bench.workers import publisher, receivers
+from tests.bench.compression import compression
 from tests.bench.elsewhere import elsewhere
 from tests.bench.holds import at_work, hold
+from tests.bench.scaling import workers
 
 Figures = dict[str, Any]
 _IDLE_SECONDS: Final = 10.0
@@ -115,6 +117,8 @@ MEASURES: Final[dict[str, Callable[[Say], Figures]]] = {
     "storm": storm,
     "elsewhere": elsewhere,
     "hold": hold,
+    "compression": compression,
+    "workers": workers,
     "ingest": ingest,
 }
 """By name."""
