@@ -18,6 +18,8 @@ from tests.bench.page import page
 from tests.bench.scenarios import FULL, GOALS
 from tests.processes import run
 
+RESULTS = Path(__file__).parent / "results" / "full.json"
+
 
 @pytest.mark.parametrize("event_type", ["task.completed", "llm.chunk"])
 def test_its_events_are_of_one_size_and_have_one_marker(event_type: str) -> None:
@@ -122,3 +124,44 @@ def test_every_goal_is_a_scenario() -> None:
 
 def test_a_page_without_results_is_a_page() -> None:
     assert page({}).startswith("# What was measured last")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_met"),
+    [
+        ({}, "yes"),
+        ({"cpu_ratio_to_nats": 2.7}, "no"),
+        ({"p99_ratio_to_nats": 1.4}, "no"),
+        ({"cpu_ratio_to_naive": 2.7}, "no"),
+    ],
+)
+def test_a_goal_is_met_with_all_its_parts(change: dict[str, float], is_met: str) -> None:
+    figures = {"cpu_ratio_to_nats": 2.9, "p99_ratio_to_nats": 1.2, "cpu_ratio_to_naive": 2.9}
+
+    assert _goals(change={"1000x100": figures | change}) == {"1000x100": is_met}
+
+
+def test_a_goal_for_the_rate_is_not_met_by_who_is_late() -> None:
+    figures = {"cpu_ratio_to_nats": 3.0, "p99_ratio_to_nats": 0.4}
+
+    assert _goals(change={"1000x1000": figures}, seconds=2.0) == {"1000x1000": "yes"}
+    assert _goals(change={"1000x1000": figures}, seconds=2.1) == {"1000x1000": "no"}
+
+
+def _goals(*, change: dict[str, dict[str, float]], seconds: float = 3.0) -> dict[str, str]:
+    """Which goals the page calls met, by scenario, where the committed results had other figures."""
+    held = json.loads(RESULTS.read_text(encoding="utf-8"))
+    found = {}
+    for name, figures in change.items():
+        one = held["scenarios"][name] | figures
+        median = one["outcomes"]["bridge"]["median"]
+        median |= {"seconds": seconds, "delivered": median["expected"]}
+        row = page({"scenarios": {name: one}}).split("## All figures")[0].splitlines()[-2]
+        found[name] = row.split(" | ")[-2]
+    return found
+
+
+def test_figures_of_any_form_are_rows() -> None:
+    rows = page({"special": {"idle": {"bridge": {"kib": 19.64, "seconds": 4}, "cores": 2}}}).splitlines()[-3:]
+
+    assert rows == ["| bridge, kib | 19.64 |", "| bridge, seconds | 4 |", "| cores | 2 |"]
