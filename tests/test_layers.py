@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHORES = ("bridge.broker", "bridge.web", "bridge.crew")
 SEEN = {
-    "bridge.service": SHORES,
+    "bridge.assembly": SHORES,
+    "bridge.service": ("bridge.broker", "bridge.web"),
     "bridge.app": ("bridge.web",),
     "bridge.cli": ("bridge.web", "bridge.crew"),
     "bridge.demo": ("bridge.crew",),

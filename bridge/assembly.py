@@ -1,0 +1,197 @@
+"""What a bridge is made of: the parts, and who is given what."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from functools import partial
+from time import perf_counter, time_ns
+
+from bridge.archive import Archive
+from bridge.broker.cluster import Cluster
+from bridge.broker.connection import ConnectionEvents, stay_connected
+from bridge.broker.feed import Feed
+from bridge.broker.history import History
+from bridge.broker.publisher import Publisher
+from bridge.broker.stream import StreamSettings
+from bridge.census import Census
+from bridge.config import Settings, default_instance
+from bridge.core.connection import Connection
+from bridge.core.histogram import Histogram
+from bridge.core.history import Request
+from bridge.core.hub import Hub
+from bridge.core.log import Log
+from bridge.core.pump import Pump
+from bridge.delay import DELAY_MICROSECONDS
+from bridge.files import with_files_for
+from bridge.garbage import PAUSE_MICROSECONDS
+from bridge.health import Health, tell_for_ever
+from bridge.intake import Intake
+from bridge.metrics import Sources, registry_of
+from bridge.seeker import Seeker
+from bridge.web.app import Parts
+from bridge.web.audit import Audit
+from bridge.web.desk import Desk, answerers
+from bridge.web.fleet import Fleet
+from bridge.web.manager import ConnectionManager
+from bridge.web.moves import VERB as CAME
+from bridge.web.shore import Limits, Shore
+from bridge.web.tap import VERB as TAP
+from bridge.web.tap import Taps, overhear
+from bridge.web.websocket import ENDPOINTS
+from contracts.catalog import families
+from contracts.events import WebSocketEvent
+
+
+class Bridge:
+    """The parts, put together. Made inside a running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._make_core(settings)
+        self._make_shore_of_nats(settings)
+        self._make_shore_of_browsers(settings)
+
+    def _make_core(self, settings: Settings) -> None:
+        loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[None] = loop.create_future()
+        self.pump = Pump(
+            self._flush,
+            soon=loop.call_soon,
+            later=loop.call_later,
+            clock=perf_counter,
+            max_delay=settings.max_delay_seconds,
+        )
+        self.hub = Hub(
+            Log(settings.ring_bytes),
+            buffer_limit=settings.buffer_bytes,
+            wake=self.pump.wake,
+            full=self._on_full,
+            fetch=self._on_fetch,
+            now=time_ns,
+            max_replay=settings.replay_max_events,
+        )
+        self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
+        self.census = Census()
+        self.loop_delay = Histogram(DELAY_MICROSECONDS)
+        self.pauses = Histogram(PAUSE_MICROSECONDS)
+
+    def _make_shore_of_nats(self, settings: Settings) -> None:
+        self.archive = Archive(self.hub, at_once=settings.history_reads)
+        self.seeker = Seeker(self.hub, self.archive)
+        self.nats = ConnectionEvents()
+        self.nats_history = ConnectionEvents()
+        self.feed = Feed(
+            self.nats,
+            _stream(settings),
+            Intake(self.hub, self._count),
+            ring_bytes=settings.ring_bytes,
+            heartbeat_seconds=settings.feed_heartbeat_seconds,
+        )
+        self.publisher = Publisher(settings.stream_name)
+
+    def _make_shore_of_browsers(self, settings: Settings) -> None:
+        self.shore = Shore(self.hub, _limits(settings), self._probe, self.seeker.seek)
+        instance = settings.instance or default_instance()
+        desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
+        self.cluster = Cluster(
+            self.nats,
+            instance,
+            settings.stream_name,
+            answerers(desk),
+            {TAP: partial(overhear, desk)},
+            {CAME: self.shore.moves.hear},
+            seconds=settings.gather_seconds,
+        )
+        fleet = Fleet(desk, self.cluster)
+        audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)
+        connections, taps = ConnectionManager(fleet, self.publisher, audit), Taps(desk, fleet)
+        sources = Sources(
+            self.hub,
+            self.feed,
+            self.nats,
+            self.nats_history,
+            self.cluster,
+            self.archive,
+            self.publisher,
+            self.census,
+            self.loop_delay,
+            self.pump.turns,
+            self.pauses,
+        )
+        self.health = Health(instance, sources, lambda: self.shore.is_ready)
+        self.parts = Parts(self.shore, connections, taps, audit, registry_of(sources))
+
+    async def feed_for_ever(self, nats_url: str) -> None:
+        """Bring the stream to the hub, as long as this runs; waits for NATS as long as it takes."""
+        work = (self.feed.run, self.cluster.run, self.publisher.run)
+        await stay_connected(nats_url, "crew-bridge", self.nats, *work)
+
+    async def read_for_ever(self, nats_url: str) -> None:
+        """Answer who looks back beyond the ring, on a connection of its own: the feed is not to wait."""
+        name, size = self._settings.stream_name, self._settings.history_chunk_bytes
+        await stay_connected(
+            nats_url,
+            "crew-bridge-history",
+            self.nats_history,
+            lambda client: self._read(History(client, name, max_bytes=size)),
+        )
+
+    async def _read(self, history: History) -> None:
+        with self.seeker.asking(history):
+            await self.archive.run(history.read)
+
+    async def tell_for_ever(self) -> None:
+        """Say on the stream how this bridge is."""
+        await tell_for_ever(self.health, self.publisher.publish, self._settings.health_seconds)
+
+    async def send_away(self) -> None:
+        """Let nobody in any more, and everybody go."""
+        await self.shore.send_away(self._settings.drain_seconds)
+
+    def _flush(self) -> Iterator[None]:
+        """A fault in here would leave connections without events and nobody the wiser: it ends the bridge."""
+        try:
+            yield from self.hub.flush()
+        except Exception as error:
+            if not self.failure.done():
+                self.failure.set_exception(error)
+
+    def _count(self, event: WebSocketEvent) -> None:
+        """What fills the ring at the start happened before."""
+        if self.feed.is_filled:
+            self.census.count(event)
+
+    def _on_full(self, connection: Connection) -> None:
+        self.shore.on_full(connection)
+
+    def _on_fetch(self, request: Request) -> None:
+        self.archive.fetch(request)
+
+    def _probe(self) -> Mapping[str, object]:
+        feed, log = self.feed, self.hub.log
+        return {"ready": feed.is_caught_up, "filled": feed.is_filled, "epoch": log.epoch, "head": log.head}
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        buffer_bytes=settings.buffer_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        max_errors=settings.max_errors,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        stale_seconds=settings.stale_seconds,
+        stalled_seconds=settings.stalled_seconds,
+        allowed_origins=settings.allowed_origins,
+        max_connections=with_files_for(settings.max_connections),
+        connections_per_second=settings.max_connections_per_second,
+        compress=settings.compression,
+    )
+
+
+def _stream(settings: Settings) -> StreamSettings:
+    return StreamSettings(
+        name=settings.stream_name,
+        subjects=settings.stream_subjects or tuple(f"{family}.>" for family in sorted(families())),
+        max_bytes=settings.stream_max_bytes,
+        max_age_seconds=settings.stream_max_age_seconds,
+        replicas=settings.stream_replicas,
+        storage=settings.stream_storage,
+    )
