@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
-from bridge.broker.express import ExpressParser, utf8
+from bridge.broker.express import ExpressParser, fed_first, utf8
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +74,10 @@ class _Client(Client):
     def __init__(self) -> None:
         super().__init__()
         self._ps = ExpressParser(self)
+
+    async def _read_loop(self) -> None:
+        with fed_first(self._transport, self._ps):
+            await super()._read_loop()
 
     async def _process_pong(self) -> None:
         """Answer who asked first; nats-py stops reading for good where that one waits no longer."""

@@ -1,15 +1,17 @@
 """The short way of a message: the same messages in the same order, however they are cut on their way."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.aio.transport import TcpTransport
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
-from bridge.broker.express import ExpressParser
+from bridge.broker.express import ExpressParser, fed_first
 from tests.contracts.strategies import law
 
 REPLY = b"$JS.ACK.CREW_EVENTS.feed.1.5.5.1763990000000000000.0"
@@ -21,8 +23,12 @@ class Notes:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.is_slow = False
+        """Whether nats-py's way takes a turn of the loop."""
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> None:
+        if self.is_slow:
+            await asyncio.sleep(0)
         self.seen.append((f"message {sid}", b"|".join([subject, reply, headers or b"", data])))
 
     async def _process_ping(self) -> None:
@@ -69,9 +75,12 @@ units = messages() | st.sampled_from(
 
 
 async def read(parser: Parser, data: bytes, cuts: list[int]) -> None:
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    for begin, end in pairwise(places):
+    for begin, end in pairwise(_places(data, cuts)):
         await parser.parse(data[begin:end])
+
+
+def _places(data: bytes, cuts: list[int]) -> list[int]:
+    return [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
 
 
 @law
@@ -87,6 +96,72 @@ async def test_what_is_taken_at_once_and_what_is_not_is_what_nats_py_reads(
     await read(Parser(theirs), b"".join(parts), [])
 
     assert ours.seen == theirs.seen
+
+
+@law
+@given(
+    st.lists(units, max_size=8),
+    st.lists(st.integers(0, 10_000), max_size=6),
+    st.lists(st.booleans(), min_size=8, max_size=8),
+)
+async def test_what_comes_while_earlier_things_wait_to_be_read_is_read_after_them(
+    parts: list[bytes], cuts: list[int], pauses: list[bool]
+) -> None:
+    ours, theirs = Notes(), Notes()
+    parser = ExpressParser(ours)  # type: ignore[arg-type]  # what a parser needs of a client
+    parser.takers[b"7"] = ours.take
+    ours.is_slow = True
+    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
+    transport._io_reader = reader = asyncio.StreamReader()
+
+    async def reading() -> None:
+        while data := await reader.read(100):
+            await parser.parse(data)
+
+    data = b"".join(parts)
+    with fed_first(transport, parser):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(reading())
+            for is_pausing, (begin, end) in zip(pauses, pairwise(_places(data, cuts)), strict=False):
+                reader.feed_data(data[begin:end])
+                if is_pausing:
+                    await asyncio.sleep(0)
+            reader.feed_eof()
+    await read(Parser(theirs), data, [])
+
+    assert ours.seen == theirs.seen
+
+
+async def test_what_comes_in_order_is_taken_before_anybody_reads() -> None:
+    notes = Notes()
+    parser = ExpressParser(notes)  # type: ignore[arg-type]  # what a parser needs of a client
+    parser.takers[b"7"] = notes.take
+    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
+    transport._io_reader = reader = asyncio.StreamReader()
+    message = b"MSG task.failed 7 %b 3\r\nabc\r\n" % REPLY
+
+    with fed_first(transport, parser):
+        reader.feed_data(message + message[:9])
+        reader.feed_data(message[9:] + b"PING\r\n" + message)
+    reader.feed_data(message)
+
+    assert notes.seen == [("message 7", b"task.failed|" + REPLY + b"||abc")] * 2
+    assert await reader.read(1000) == b"PING\r\n" + message + message
+
+
+async def test_much_at_once_waits_for_its_turn() -> None:
+    notes = Notes()
+    parser = ExpressParser(notes)  # type: ignore[arg-type]  # what a parser needs of a client
+    parser.takers[b"7"] = notes.take
+    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
+    transport._io_reader = reader = asyncio.StreamReader()
+    message = b"MSG task.failed 7 %b 20000\r\n%b\r\n" % (REPLY, b"x" * 20_000)
+
+    with fed_first(transport, parser):
+        reader.feed_data(message)
+
+    assert notes.seen == []
+    assert await reader.read(30_000) == message
 
 
 @pytest.mark.parametrize("line", [b"MSG a\r\n", b"MSG a 7 x\r\n", b"MSG a 7 -1\r\n", b"HELLO\r\n"])
