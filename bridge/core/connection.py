@@ -35,7 +35,7 @@ class Connection:
         "is_known",
         "is_open",
         "last_heard",
-        "messages_sent",
+        "messages_said",
         "next_heartbeat",
         "opened_at",
         "opened_ns",
@@ -77,8 +77,14 @@ class Connection:
         self.is_open = True
         self.errors = 0
         self.events_sent = 0
-        self.messages_sent = 0
+        self.messages_said = 0
+        """Control messages."""
         self.bytes_sent = 0
+
+    @property
+    def messages_sent(self) -> int:
+        """Events and control messages."""
+        return self.events_sent + self.messages_said
 
     def current_view(self) -> View:
         """The view that subscriptions, filter and options make."""
@@ -93,13 +99,12 @@ class Connection:
         """Send whole frames, now."""
         self.socket.write(data)
         self.bytes_sent += len(data)
-        self.messages_sent += messages
+        self.messages_said += messages
 
     def give(self, data: bytes, events: int) -> None:
         """Send ``events`` events, now."""
         self.socket.write(data)
         self.bytes_sent += len(data)
-        self.messages_sent += events
         self.events_sent += events
 
     def resume_point(self, head: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from bridge.core.connection import Connection
 from bridge.core.counters import Counters
 from bridge.core.cursor import Cursor
-from bridge.core.delivery import Delivery
+from bridge.core.delivery import WRITES_A_STEP, Delivery
 from bridge.core.entry import Entry
 from bridge.core.history import Chunk, Request
 from bridge.core.log import Log
@@ -28,6 +28,7 @@ class Hub:
     `drained` when there is room again. ``fetch``: connections need what the stream holds and the ring does
     not; whoever hears it calls `supply`, later, as soon as it can. ``now``: nanoseconds since 1970, to know
     the age of what is sent. ``max_replay``: how many events of the log a client may look back.
+    ``writes_a_step``: see `Delivery`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Hub:
         fetch: Callable[[Request], None],
         now: Callable[[], int],
         max_replay: int | None = None,
+        writes_a_step: int = WRITES_A_STEP,
     ) -> None:
         self.log = log
         self._max_replay = max_replay
@@ -57,6 +59,7 @@ class Hub:
             full=full,
             fetch=fetch,
             now=now,
+            writes_a_step=writes_a_step,
         )
 
     def publish(self, entry: Entry) -> None:
@@ -175,7 +178,7 @@ class Hub:
         self.close(connection, code, reason)
 
     def flush(self) -> Iterator[None]:
-        """Write what is due, one write a step; see `Delivery.flush`."""
+        """Write what is due; see `Delivery.flush`."""
         return self._delivery.flush()
 
     def is_wanted(self, request: Request) -> bool:

@@ -5,9 +5,9 @@ from typing import Final
 
 from bridge.core.histogram import Histogram
 
-SLICE_STEPS: Final = 256
+SLICE_STEPS: Final = 32
 SLICE_SECONDS: Final = 0.005
-"""A cycle gives the event loop back after so many writes, or so long and the step that it is in."""
+"""A cycle gives the event loop back after so many steps, or so long and the step that it is in."""
 
 TURN_MICROSECONDS: Final = tuple(1000 * ms for ms in (1, 2, 3, 5, 7, 10, 15, 20, 50, 100, 200, 500, 1000))
 
@@ -38,23 +38,29 @@ class Pump:
         self._max_delay = max_delay
         self._steps: Iterator[None] = iter(())
         self._busy = 0.0
+        self._rests_until = 0.0
         self.turns = Histogram(TURN_MICROSECONDS)
         """Microseconds that each slice of a cycle kept everything else waiting."""
-        self.is_running = False
-        """Whether a cycle, or the rest after one, is under way."""
         self._is_woken = False
+        self._is_cycling = False
+        """Whether a cycle is under way, or due."""
 
     def wake(self) -> None:
         """There is something to flush."""
         self._is_woken = True
-        if not self.is_running:
-            self.is_running = True
+        if not self._is_cycling:
+            self._plan()
+
+    def _plan(self) -> None:
+        """A cycle now, or when the rest is over: nothing has to happen then if nobody wakes the pump."""
+        self._is_cycling = True
+        rest = self._rests_until - self._clock()
+        if rest > 0:
+            self._later(rest, self._cycle)
+        else:
             self._soon(self._cycle)
 
     def _cycle(self) -> None:
-        if not self._is_woken:
-            self.is_running = False
-            return
         self._is_woken = False
         self._busy = 0.0
         self._steps = self._flush()
@@ -63,13 +69,16 @@ class Pump:
     def _slice(self) -> None:
         began = self._clock()
         is_done = self._run(began + SLICE_SECONDS)
-        took = self._clock() - began
-        self._busy += took
-        self.turns.observe(int(took * 1e6))
-        if is_done:
-            self._later(min(self._busy * DUTY, self._max_delay), self._cycle)
-        else:
+        ended = self._clock()
+        self._busy += ended - began
+        self.turns.observe(int((ended - began) * 1e6))
+        if not is_done:
             self._soon(self._slice)
+            return
+        self._rests_until = ended + min(self._busy * DUTY, self._max_delay)
+        self._is_cycling = False
+        if self._is_woken:
+            self._plan()
 
     def _run(self, until: float) -> bool:
         """Take steps until there are none, or enough were taken; whether there are none."""

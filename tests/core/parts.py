@@ -90,7 +90,12 @@ class Bench:
     """A hub, and whom it calls; the stream behind it holds what was published."""
 
     def __init__(
-        self, max_bytes: int = 1 << 20, floor: int = 0, max_replay: int | None = None, limit: int = LIMIT
+        self,
+        max_bytes: int = 1 << 20,
+        floor: int = 0,
+        max_replay: int | None = None,
+        limit: int = LIMIT,
+        writes_a_step: int = 1,
     ) -> None:
         log = Log(max_bytes)
         log.reset("e0", floor)
@@ -106,6 +111,7 @@ class Bench:
             fetch=self.stream.asked.append,
             now=lambda: self.now,
             max_replay=max_replay,
+            writes_a_step=writes_a_step,
         )
 
     def _wake(self) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from bridge.core.connection import Connection
-from bridge.core.delivery import MAX_BATCH
+from bridge.core.delivery import MAX_BATCH, WRITES_A_STEP
 from bridge.core.group import Group
 from bridge.core.socket import CloseCode
 from bridge.core.view import View
@@ -296,3 +296,15 @@ def test_what_is_addressed_to_one_reader_is_joined_for_it_alone() -> None:
     bench.settle()
 
     assert [seqs(socket) for socket in sockets] == [[1, 2, 3], [1, 3], [1, 3]]
+
+
+def test_a_flush_pauses_after_a_few_writes_however_they_are_spread_over_groups() -> None:
+    bench = Bench(writes_a_step=WRITES_A_STEP)
+    for number in range(2 * WRITES_A_STEP):
+        bench.connect("global", client_id=f"all{number}")
+        bench.connect(f"crew_c{number}", client_id=f"one{number}")
+    bench.publish(*(event(number + 1, crew=f"c{number}") for number in range(2 * WRITES_A_STEP)))
+
+    steps = sum(1 for _ in bench.hub.flush())
+
+    assert steps == 4
