@@ -1,9 +1,12 @@
 """The command, as somebody types it."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -107,6 +110,41 @@ async def test_a_served_bridge_with_its_own_server_ends_cleanly_and_leaves_nothi
     host, port = running.nats_url.removeprefix("nats://").split(":")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)))
+
+
+@pytest.mark.parametrize("where", ["a pipe without a reader", "a full disk"])
+async def test_a_log_that_nobody_can_take_keeps_no_bridge_from_serving(where: str, nats_url: str) -> None:
+    with _nowhere(where) as journal:
+        serving = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            "serve",
+            env=environment({"port": 0, "nats_url": nats_url}),
+            stdout=subprocess.PIPE,
+            stderr=journal,
+        )
+    try:
+        assert serving.stdout
+        url = (await serving.stdout.readline()).decode().split()[2]
+        bridge = await Client.of(Running(url, nats_url))
+        async with bridge.connect("custom") as listener:
+            assert (await listener.ask({"action": "ping"}))["type"] == "pong"
+    finally:
+        serving.terminate()
+    assert await serving.wait() == 0
+
+
+@contextmanager
+def _nowhere(where: str) -> Iterator[int]:
+    """A descriptor that takes nothing of what is written."""
+    if where == "a full disk":
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, descriptor = os.pipe()
+        os.close(reader)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def test_ctrl_c_ends_the_demo_which_shows_valid_events_on_the_way(tmp_path: Path) -> None:
