@@ -15,6 +15,7 @@ Figures = dict[str, Any]
 LOADS: Final = (
     Scenario("100x100", "", 100, 200, 100),
     Scenario("500x100", "", 500, 200, 100, events_naive=100),
+    Scenario("1000x100", "", 1000, 200, 100, events_naive=100, grace_seconds=20.0),
 )
 _ROUNDS: Final = 3
 _QUIET: Final = {"heartbeat_seconds": 600, "stale_seconds": 1800}
