@@ -142,8 +142,7 @@ async def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
     """Show events as they come, in a line each, also to a pipe."""
     open_families(settings)
     url = arguments.url or _address(settings.host, settings.port)
-    if "://" not in url:
-        url = f"http://{url}"
+    url = (url if "://" in url else f"http://{url}").rstrip("/")
     out = partial(print, flush=True)
     await tail(url + settings.prefix, arguments.subscription or ["global"], since=arguments.since, out=out)
     return 0

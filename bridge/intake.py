@@ -13,6 +13,7 @@ from contracts.messages import GapReason
 
 log = structlog.get_logger(__name__)
 
+_MOST_SHOWN = 200
 _FIELDS = {*WebSocketEvent.model_fields, "subject"}
 
 
@@ -30,7 +31,7 @@ def entry_of(
         return Entry.of_event(decoded, message.seq)
     except ContractError as error:
         field = _closed(error.field)
-        log.debug("not an event", subject=message.subject, seq=message.seq, field=field)
+        log.debug("not an event", subject=message.subject, seq=message.seq, field=field, why=_shown(error))
         return field
     except Exception:
         log.exception("event not readable", subject=message.subject, seq=message.seq)
@@ -67,6 +68,11 @@ class Intake:
         """Events that will never come."""
         log.warning("events lost to retention", first=first, last=last)
         self._hub.announce_gap(first, last, reason)
+
+
+def _shown(error: ContractError) -> str:
+    """For people, who know their own names; in one line, whatever a publisher made of those."""
+    return ascii(str(error)[:_MOST_SHOWN])[1:-1]
 
 
 def _closed(field: str) -> str:

@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_demo_which_shows_valid_events_on_the_way(tmp_path: Path
 
 def test_what_a_bridge_will_not_show_ends_the_tail(tmp_path: Path, nats_url: str) -> None:
     with process(tmp_path, "serve", port=0, nats_url=nats_url) as serving:
-        done = run("tail", "a.b.c", "--url", serving.bridge().url.removeprefix("http://"))
+        done = run("tail", "a.b.c", "--url", serving.bridge().url.removeprefix("http://") + "/")
 
     assert done.returncode == 1
     assert done.stderr.startswith("crew-bridge: refused: ")

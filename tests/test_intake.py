@@ -69,6 +69,15 @@ def test_what_is_no_event_is_counted_by_its_field_and_the_log_goes_on(
     assert (hub.log.head, len(hub.log)) == (12, 1)
 
 
+def test_who_looks_for_a_refused_event_finds_why_in_one_line(intake: Intake) -> None:
+    with capture_logs() as lines:
+        intake.message(stored(b'{"data":{"error":7}}', 11, "task.failed"))
+        intake.message(stored(b'{"a\\nb%s":1}' % (b"c" * 9_000), 12))
+
+    assert [line["why"][:13] for line in lines] == ["data.error: I", "a\\nbccccccccc"]
+    assert max(len(line["why"]) for line in lines) < 300
+
+
 def test_a_fault_of_our_own_is_counted_and_logged_and_ends_nothing(intake: Intake, hub: Hub) -> None:
     broken = stored(b"{}")._replace(stored_ns=10**30)
 

@@ -13,7 +13,7 @@ from contracts.commands import Command, CommandId, Filter, List, Ping, Subscribe
 from contracts.errors import ContractError
 from contracts.messages import Error, Filtered, Listed, Message, Pong, Subscribed, Unsubscribed
 from contracts.positions import nanoseconds
-from contracts.subscriptions import parse_subscription
+from contracts.subscriptions import Subscription, parse_subscription
 
 MAX_SUBSCRIPTIONS: Final = 100
 """Subscriptions of one connection."""
@@ -124,11 +124,7 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
     place = found or Found(command.since, command.epoch, is_found=not (command.since_time or command.last))
     if not place.is_found:
         raise Refused("unavailable", "the stream does not answer; try again")
-    try:
-        added = {name: parse_subscription(name) for name in command.subscriptions}
-    except ContractError as error:
-        raise Refused("invalid_subscription", error.reason, "subscriptions") from error
-    subscriptions = connection.subscriptions | added
+    subscriptions = connection.subscriptions | _named(command.subscriptions)
     if len(subscriptions) > MAX_SUBSCRIPTIONS:
         reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"
         raise Refused("too_many_subscriptions", reason, "subscriptions")
@@ -137,12 +133,23 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
 
 
+def _named(names: list[str]) -> dict[str, Subscription]:
+    """The subscriptions by their names; the first that is none is refused."""
+    named: dict[str, Subscription] = {}
+    for number, name in enumerate(names):
+        try:
+            named[name] = parse_subscription(name)
+        except ContractError as error:
+            raise Refused("invalid_subscription", error.reason, f"subscriptions.{number}") from error
+    return named
+
+
 def _unsubscribe(hub: Hub, connection: Connection, command: Unsubscribe) -> Unsubscribed:
     _refuse_if_busy(connection)
-    unknown = set(command.subscriptions) - connection.subscriptions.keys()
-    if unknown:
-        reason = "names a subscription that the connection does not have"
-        raise Refused("not_subscribed", reason, "subscriptions")
+    for number, name in enumerate(command.subscriptions):
+        if name not in connection.subscriptions:
+            reason = "names a subscription that the connection does not have"
+            raise Refused("not_subscribed", reason, f"subscriptions.{number}")
     for name in set(command.subscriptions):
         del connection.subscriptions[name]
     hub.change_view(connection)

@@ -65,9 +65,13 @@ def test_whatever_a_client_says_it_gets_an_answer(text: str) -> None:
         ('{"action":"ping","x":1}', "invalid_command", "x"),
         ('{"action":"subscribe","subscriptions":[]}', "invalid_command", "subscriptions"),
         ('{"action":"subscribe","subscriptions":["global"],"since":-1}', "invalid_command", "since"),
-        ('{"action":"subscribe","subscriptions":["nonsense"]}', "invalid_subscription", "subscriptions"),
-        ('{"action":"subscribe","subscriptions":["task.a.b"]}', "invalid_subscription", "subscriptions"),
-        ('{"action":"unsubscribe","subscriptions":["global"]}', "not_subscribed", "subscriptions"),
+        ('{"action":"subscribe","subscriptions":["nonsense"]}', "invalid_subscription", "subscriptions.0"),
+        (
+            '{"action":"subscribe","subscriptions":["global","task.a.b"]}',
+            "invalid_subscription",
+            "subscriptions.1",
+        ),
+        ('{"action":"unsubscribe","subscriptions":["global"]}', "not_subscribed", "subscriptions.0"),
         ('{"action":"filter","filter":{"types":["no.such"]}}', "invalid_command", "filter.types"),
     ],
 )
