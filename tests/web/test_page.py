@@ -2,46 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import nats
-import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.conftest import Client, StartBridge
 from tests.nats_server import NatsServer
-from tests.tools import needed
 from tests.waiting import soon
 
-_CHROMIUM = "/usr/bin/chromium"
-_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Chromium."""
-    path = needed(_CHROMIUM)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_QUIET)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page; afterwards it must not have had a fault."""
-    page = await browser.new_page(viewport={"width": 1100, "height": 420})
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(error.message))
-    yield page
-    assert faults == []
 
 
 async def _publish(publisher: EventPublisher, execution_id: str, *results: str) -> None:
