@@ -22,6 +22,8 @@ FILE_VARIABLE = "BRIDGE_CONFIG"
 
 EMBEDDED: Final = "embedded"
 _SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+_SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """In a variable: separated by commas."""
@@ -44,6 +46,15 @@ def _is_server(url: str) -> bool:
         return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number
         return False
+
+
+def _origin(text: str) -> str:
+    """As browsers send it; anything else would let nobody in, and not say so."""
+    if text not in _SPECIAL_ORIGINS and not _ORIGIN.fullmatch(text):
+        raise ValueError(
+            "must be origins as browsers send them, like https://dashboard.example, without a path"
+        )
+    return text
 
 
 class UnknownVariableError(ValueError):
@@ -75,7 +86,7 @@ class Settings(BaseSettings):
     operator_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Another port, for ``/metrics``, ``/healthz`` and ``/readyz`` of this process alone; 0: any free one."""
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = "/api/v1/websocket"
-    allowed_origins: Names = ()
+    allowed_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode] = ()
     """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""
 
     stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "CREW_EVENTS"

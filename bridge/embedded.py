@@ -119,7 +119,9 @@ async def _url(process: Process, ports: Path, journal: Path) -> str:
         async with asyncio.timeout(_START_SECONDS):
             while True:
                 if process.returncode is not None:
-                    raise EmbeddedServerError(f"nats-server ended at once: {_last_words(journal)}")
+                    words = _last_words(journal)
+                    advice = "; set another BRIDGE_EMBEDDED_PORT" if "address already in use" in words else ""
+                    raise EmbeddedServerError(f"nats-server ended at once: {words}{advice}")
                 url = _announced(ports)
                 if url is not None:
                     return url

@@ -150,7 +150,10 @@ def _reserved(host: str, port: int) -> Iterator[tuple[str, int]]:
     with sockets.socket(family, sockets.SOCK_STREAM) as listener:
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
-        listener.bind(address)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         host, port = listener.getsockname()[:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}", port
 

@@ -131,6 +131,23 @@ def test_a_family_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch)
         load()
 
 
+@pytest.mark.parametrize(
+    "origin", ["https://a.example/", "a.example", "https://A.example", "https://a.example/page"]
+)
+def test_an_origin_that_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("BRIDGE_ALLOWED_ORIGINS", f"https://b.example,{origin}")
+
+    with pytest.raises(ValidationError, match=r"allowed_origins\.1"):
+        load()
+
+
+def test_an_origin_as_browsers_send_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    origins = ("https://a.example", "http://[::1]:5173", "chrome-extension://abcdef", "null", "*")
+    monkeypatch.setenv("BRIDGE_ALLOWED_ORIGINS", ", ".join(origins))
+
+    assert load().allowed_origins == origins
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]  # that is what is refused

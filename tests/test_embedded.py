@@ -88,6 +88,14 @@ async def test_a_second_bridge_in_the_same_directory_is_refused(tmp_path: Path) 
             await client.flush()
 
 
+async def test_a_port_that_another_server_has_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    async with embedded_server(tmp_path / "a", 0) as url:
+        port = int(url.rpartition(":")[2])
+        with pytest.raises(EmbeddedServerError, match=f":{port}.*in use.*BRIDGE_EMBEDDED_PORT"):
+            async with embedded_server(tmp_path / "b", port):
+                pass
+
+
 async def test_a_store_that_is_not_one_is_an_error_with_the_servers_words(tmp_path: Path) -> None:
     (tmp_path / "nats").mkdir()
     (tmp_path / "nats" / "jetstream").write_text("a file where a directory has to be")

@@ -142,6 +142,14 @@ def test_a_worker_that_cannot_start_ends_all(tmp_path: Path, nats_url: str) -> N
     assert "Crew Bridge:" not in done.stdout
 
 
+async def test_a_port_that_is_taken_is_named(bridge: Client, nats_url: str) -> None:
+    port = bridge.url.rpartition(":")[2]
+    done = await asyncio.to_thread(run, "serve", "--workers", "2", nats_url=nats_url, port=port)
+
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+
+
 @pytest.mark.parametrize("count", ["0", "many"])
 def test_a_number_of_workers_that_makes_no_sense_is_refused(count: str) -> None:
     done = run("serve", "--workers", count)

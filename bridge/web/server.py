@@ -21,11 +21,14 @@ _SHUTDOWN_SECONDS: Final = 1.0
 async def listening(
     app: web.Application, host: str, port: int, *, reuse_port: bool = False
 ) -> AsyncIterator[str]:
-    """Serve ``app``; yields the URL of its page. A port that is taken raises `OSError`.
+    """Serve ``app``; yields the URL of its page. A port that is taken raises `OSError`, which names it.
 
     ``reuse_port``: other processes that say so too may listen there as well.
     """
-    listener = _listener(host, port, reuse_port=reuse_port)
+    try:
+        listener = _listener(host, port, reuse_port=reuse_port)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     host, port = listener.getsockname()[:2]
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     try:

@@ -96,7 +96,7 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Callable[[str],
         case Gap():
             out(f"-- events {message.from_} to {message.to} are gone ({message.reason})")
         case Error():
-            raise TailRefusedError(f"refused: {message.message}")
+            raise TailRefusedError(f"refused: {message.field or message.code} {message.message}")
         case _:
             pass
 
