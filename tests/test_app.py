@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from bridge.app import CONNECTIONS, ConnectionManager, Settings, create_app
 from bridge.broker.publisher import Publisher
 from bridge.core.hub import Hub
+from bridge.crew import EventPublisher
 from bridge.service import Running
 from bridge.web.errors import UnknownClientError
 from contracts import ContractError, WebSocketEvent, create_task_event
@@ -107,6 +108,25 @@ async def test_a_handler_of_the_parent_serves_its_own_users(nats_url: str, new_i
         with pytest.raises(InvalidStatus):
             async with await _watching(bridge, "a.b"):
                 pass
+
+
+async def test_a_user_of_the_parent_resumes_as_every_client_does(nats_url: str, new_id: str) -> None:
+    async with embedded(nats_url) as bridge, EventPublisher(nats_url) as publisher:
+        async with await _watching(bridge, new_id) as socket:
+            place = (await _first(socket))["data"]
+        for number in range(3):
+            await publisher.publish(create_task_event(f"t{number}", "completed", crew_id=new_id))
+        query = f"?since={place['cursor']}&epoch={place['epoch']}&token=of-the-parent&client_id=another"
+        async with await _watching(bridge, new_id + query) as socket:
+            user = Listener(socket, await _first(socket))
+            assert user.first["client_id"] == new_id
+            assert [event["task_id"] for event in await user.events(3)] == ["t0", "t1", "t2"]
+        with pytest.raises(InvalidStatus) as refused:
+            async with await _watching(bridge, new_id + "?since=yesterday"):
+                pass
+
+    assert refused.value.response.status_code == 400
+    assert json.loads(refused.value.response.body or b"")["field"] == "since"
 
 
 async def _first(socket: Any) -> Any:

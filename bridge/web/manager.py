@@ -14,9 +14,11 @@ from bridge.web.desk import CLEAN_UP, DISCONNECT, EXPLAIN, REACH, SEND, SURVEY
 from bridge.web.errors import UnknownClientError
 from bridge.web.fleet import Fleet
 from bridge.web.merge import merged
-from bridge.web.query import parse_query
-from bridge.web.websocket import serve
+from bridge.web.query import Query, parse_query
+from bridge.web.shore import Shore
+from bridge.web.websocket import bad_request, serve
 from contracts.cluster import CleanUp, Delivered, Disconnect, Explain, Reach, Send, Survey
+from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.operations import (
     Broadcast,
@@ -28,6 +30,7 @@ from contracts.operations import (
 )
 from contracts.subscriptions import EVERYONE, parse_subscription
 
+_ASKED: Final = Query.model_fields.keys() - {"client_id"}
 MAX_TEXT: Final = 256 * 1024
 """Characters of a message that is no event."""
 
@@ -89,14 +92,15 @@ class ConnectionManager:
     ) -> web.StreamResponse:
         """Serve a WebSocket request until its end: for a handler of your own, which returns what this does.
 
-        The client begins with ``subscriptions``, and may change them. What they, or its id, should not be
-        raises `ContractError`; who may not connect is refused as the bridge's own routes do.
+        The client begins with ``subscriptions``, and may change them. As on the bridge's own routes, the
+        query says where to begin and what to get, but not who the client is. What its subscriptions, or its
+        id, should not be raises `ContractError`; who may not connect is refused as those routes do.
         """
         shore = self._fleet.desk.shore
         shore.admit(request)
         chosen = [parse_subscription(name) for name in subscriptions]
-        query = parse_query(MultiDict({} if client_id is None else {"client_id": client_id}))
-        return await serve(shore, request, "application", chosen, query)
+        who = parse_query(MultiDict({} if client_id is None else {"client_id": client_id}))
+        return await serve(shore, request, "application", chosen, _asked(shore, request, who))
 
     async def send_personal_message(self, message: str, client_id: str) -> bool:
         """Send a text to a client, at once; False if it is not connected, or has no room.
@@ -202,3 +206,12 @@ def _late(cluster: Coverage, late: set[str]) -> Coverage:
 
 
 CONNECTIONS: Final = web.AppKey("CONNECTIONS", ConnectionManager)
+
+
+def _asked(shore: Shore, request: web.Request, who: Query) -> Query:
+    """What the client asks for; the application may have parameters of its own beside."""
+    own = MultiDict((name, value) for name, value in request.query.items() if name in _ASKED)
+    try:
+        return parse_query(own).model_copy(update={"client_id": who.client_id})
+    except ContractError as error:
+        raise bad_request(shore, error) from None

@@ -64,8 +64,13 @@ def _asked(
         query = parse_query(request.query)
         return subscriptions(request), query
     except ContractError as error:
-        shore.hub.counters.refused["invalid_request"] += 1
-        raise refuse(400, "invalid_request", error.reason, error.field) from None
+        raise bad_request(shore, error) from None
+
+
+def bad_request(shore: Shore, error: ContractError) -> web.HTTPException:
+    """The answer to a client that asks for what there cannot be."""
+    shore.hub.counters.refused["invalid_request"] += 1
+    return refuse(400, "invalid_request", error.reason, error.field)
 
 
 async def serve(
