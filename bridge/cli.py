@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -26,6 +28,7 @@ from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
 
+_NAME = "crew-bridge"
 _USAGE = 2
 _MOST_WORKERS = 256
 _LOCAL_NATS = "nats://127.0.0.1:4222"
@@ -104,10 +107,13 @@ async def _demo(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _welcome(bridge: Running) -> str:
-    return (
-        f"Crew Bridge demo\n  watch:   {bridge.url}\n  publish: crew-bridge publish --nats {bridge.nats_url} "
-        f'task.completed --data \'{{"result": "hello"}}\'\n  stop:    Ctrl-C'
-    )
+    example = f"""publish --nats {bridge.nats_url} task.completed --data '{{"result": "hello"}}'"""
+    return f"Crew Bridge demo\n  watch:   {bridge.url}\n  publish: {_command()} {example}\n  stop:    Ctrl-C"
+
+
+def _command() -> str:
+    """How a shell calls this: in a clone the command is not on the path."""
+    return _NAME if shutil.which(_NAME) else f"{shlex.quote(sys.executable)} -m bridge"
 
 
 def _stop_signals() -> asyncio.Event:
@@ -183,9 +189,7 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="crew-bridge", description="Events of CrewAI crews, live in browsers."
-    )
+    parser = argparse.ArgumentParser(prog=_NAME, description="Events of CrewAI crews, live in browsers.")
     parser.add_argument("--version", action="version", version=version("crew-bridge"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run a bridge; set up by BRIDGE_* variables"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -155,6 +156,22 @@ def test_ctrl_c_ends_the_demo_which_shows_valid_events_on_the_way(tmp_path: Path
             assert tailing.ended(signal.SIGINT) == 130
         assert playing.ended(signal.SIGINT) == 0
     assert "Traceback" not in playing.errors
+
+
+def test_what_the_demo_says_to_type_publishes(tmp_path: Path) -> None:
+    with process(tmp_path, "demo", port=0, data_dir=tmp_path / "data") as playing:
+        playing.bridge()
+        (line,) = re.findall(r"publish: (.*)", playing.output)
+        typed = subprocess.run(
+            ["/bin/sh", "-c", line],
+            env=environment({}),
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert (typed.returncode, typed.stdout.split()[1]) == (0, "task.completed._._"), typed.stderr
 
 
 def test_what_a_bridge_will_not_show_ends_the_tail(tmp_path: Path, nats_url: str) -> None:
