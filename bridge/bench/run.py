@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from bridge.bench.limit import limit
+from bridge.bench.limit import Limit, limit
 from bridge.bench.measure import Contestant, Opened, Round, contestants
 from bridge.bench.scenarios import Scenario
 
@@ -37,11 +37,6 @@ class Compared:
     limits_us: list[float]
     """What a bare ``send`` of as many bytes takes for an event, in each round."""
 
-    @property
-    def limit_us(self) -> float:
-        """The median of it."""
-        return statistics.median(self.limits_us)
-
     def ratio(self, other: str = RATIO, figure: str = "cpu_us") -> float | None:
         """The other server's figure by ours, within each round; the median of that. None if it has none."""
         ours, theirs = self.outcomes.get("bridge"), self.outcomes.get(other)
@@ -49,6 +44,13 @@ class Compared:
             return None
         pairs = zip(_figures(theirs, figure), _figures(ours, figure), strict=True)
         return statistics.median(a / max(b, 1e-9) for a, b in pairs)
+
+    def ratio_to_limit(self, server: str) -> float | None:
+        """The server's CPU by that of the bare ``send``, within each round; the median of that."""
+        if server not in self.outcomes:
+            return None
+        pairs = zip(_figures(self.outcomes[server], "cpu_us"), self.limits_us, strict=True)
+        return statistics.median(spent / max(limit, 1e-9) for spent, limit in pairs)
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was measured, for a file."""
@@ -59,7 +61,8 @@ class Compared:
             "cpu_ratio_to_nats": self.ratio(),
             "total_cpu_ratio_to_nats": self.ratio(figure="total_cpu_us"),
             "cpu_ratio_to_naive": self.ratio("naive"),
-            "cpu_ratio_to_limit": self.outcomes["bridge"].median.cpu_us / self.limit_us,
+            "cpu_ratio_to_limit": self.ratio_to_limit("bridge"),
+            "nats_cpu_ratio_to_limit": self.ratio_to_limit(RATIO),
             "p99_ratio_to_nats": _inverse(self.ratio(figure="p99_ms")),
         }
 
@@ -80,7 +83,7 @@ def compare(scenario: Scenario, repeats: int, say: Say) -> Compared:
         limit(scenario, Path(name)) as bare,
     ):
         opened = {one.server.name: one.open() for one in all_}
-        _warm_up(all_)
+        _warm_up(all_, bare)
         limits: list[float] = []
         rounds: dict[str, list[Round]] = {one.server.name: [] for one in all_}
         for number in range(repeats):
@@ -93,9 +96,11 @@ def compare(scenario: Scenario, repeats: int, say: Say) -> Compared:
     return Compared(scenario, outcomes, limits)
 
 
-def _warm_up(all_: Iterable[Contestant]) -> None:
+def _warm_up(all_: Iterable[Contestant], bare: Limit) -> None:
     for one in all_:
-        one.round()
+        done = one.round()
+        if one.server.name == "bridge":
+            bare.cpu_us(done.events_per_write)
 
 
 def _line(scenario: Scenario, number: int, server: str, done: Round) -> str:

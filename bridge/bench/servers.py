@@ -132,9 +132,11 @@ def nats(directory: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def floor(directory: Path, connections: int) -> Iterator[tuple[Server, "subprocess.Popen[bytes]"]]:
+def floor(
+    directory: Path, connections: int, groups: int
+) -> Iterator[tuple[Server, "subprocess.Popen[bytes]"]]:
     """No server: a loop of ``send``, told what to send on its standard input."""
-    with _python(directory, "bridge.bench.floor", str(connections)) as (process, out):
+    with _python(directory, "bridge.bench.floor", str(connections), str(groups)) as (process, out):
         port = _eventually(lambda: re.search(r"port (\d+)", out.read_text()), process)[1]
         yield Server("floor", process.pid, ("127.0.0.1", int(port)), ""), process
 

@@ -1,6 +1,5 @@
 """The results as a page: goals, all figures, what has a form of its own."""
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -50,15 +49,19 @@ def _goal(one: Mapping[str, Any], goal: Goal) -> Sequence[str]:
         f"≥ {goal.cpu:g}",
         f"{ratio:.2f}",
         f"{one['total_cpu_ratio_to_nats']:.2f}",
-        f"{one['outcomes']['nats']['median']['cpu_us'] / statistics.median(one['limits_us']):.2f}",
+        _cell(one.get("nats_cpu_ratio_to_limit")),
         f"{p99:.2f}",
         "" if goal.p99 is None else f"≤ {goal.p99:g}",
         f"{share:.1%}" if one["scenario"]["rate"] else "",
-        "" if naive is None else f"{naive:.2f}",
+        _cell(naive),
         "" if goal.naive is None else f"≥ {goal.naive:g}",
         "yes" if is_met else "no",
         f"{one['environment']['load'][0]:g}",
     )
+
+
+def _cell(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _share(one: Mapping[str, Any]) -> float:

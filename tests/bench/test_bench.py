@@ -3,14 +3,19 @@
 import json
 import socket as sockets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.bench import wire
+from bridge.bench.measure import Opened, Round
 from bridge.bench.receiver import Dial, Receiver
-from bridge.bench.run import compare
+from bridge.bench.run import Compared, Outcome, compare
 from bridge.bench.scenarios import BOTH, Scenario
+from bridge.bench.servers import floor
 from contracts.codec import StoredMessage, decode
 from tests.bench import holds, special
 from tests.bench.check import verdict
@@ -65,7 +70,52 @@ def test_a_steady_stream_reaches_who_reads_and_nobody_else() -> None:
         ] * 2
         assert outcome.median.p50_ms > 0
         assert outcome.opened.cpu_us > 0
-    assert done.limit_us > 0
+    assert all(us > 0 for us in done.limits_us)
+
+
+def test_the_bare_loop_does_not_wait_for_one_reader_while_others_have_room(tmp_path: Path) -> None:
+    size, times = 4 * 2**20, 2
+    with floor(tmp_path, 2, 1) as (server, loop), ExitStack() as stack:
+        slow, other = (
+            stack.enter_context(sockets.create_connection(server.address, timeout=20)) for _ in range(2)
+        )
+        for socket in (slow, other):
+            socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert socket.recv(4096).startswith(b"HTTP/1.1 101 ")
+        assert loop.stdin
+        loop.stdin.write(json.dumps({"size": size, "times": times, "every": 0}).encode() + b"\n")
+        loop.stdin.flush()
+
+        assert _read(other, size) == b"\xc3."
+        assert _read(slow, size * times) == b"\xc3."
+        assert _read(other, size * (times - 1)) == b"\xc3."
+
+
+def _read(socket: sockets.socket, size: int) -> bytes:
+    """The last two bytes of so many."""
+    last = b""
+    while size:
+        data = socket.recv(min(size, 2**18))
+        assert data
+        size -= len(data)
+        last = (last + data)[-2:]
+    return last
+
+
+def test_a_ratio_to_the_limit_is_taken_within_each_round() -> None:
+    rounds = [_round(cpu_us=us) for us in (4.0, 1.0, 2.0)]
+    outcome = Outcome(Opened(1, 1.0, 1.0, 1.0), rounds[0], rounds)
+
+    done = Compared(Scenario("s", "", 1, 1), {"bridge": outcome}, [1.0, 1.0, 2.0])
+
+    assert done.to_json()["cpu_ratio_to_limit"] == 1
+    assert done.to_json()["nats_cpu_ratio_to_limit"] is None
+
+
+def _round(*, cpu_us: float = 1.0, delivered: int = 10) -> Round:
+    """What came of one round in which ten events were due."""
+    figures: dict[str, Any] = {field.name: 1 for field in fields(Round)} | {"expected": 10}
+    return Round(**figures | {"cpu_us": cpu_us, "delivered": delivered})
 
 
 def test_who_comes_back_in_a_storm_gets_everything() -> None:
