@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from bridge.crew.content import Content, Data, stub
-from bridge.crew.identity import NOBODY, Ids
+from bridge.crew.identity import NOBODY, Ids, identifier
 from contracts.types import EventPriority
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ class Draft(NamedTuple):
     crewai: dict[str, Any] | None = None
     """CrewAI's own names for it: ``type``, ``event_id``, ``emission_sequence``."""
 
+    def named_after(self, event: Any) -> "Draft":
+        """The same draft, as if ``event`` of CrewAI's had made it."""
+        return self._replace(event_id=own_id(event), timestamp=event.timestamp, crewai=own_names(event))
+
     def encode(self, execution: str | None, policy: Policy) -> bytes:
         """The event as JSON, without its sequence; a stub of it if it is too large."""
         data = _redacted(self.event_type, self.data, policy.redact)
@@ -73,6 +77,16 @@ class Draft(NamedTuple):
             "metadata": {"crewai": self.crewai} if self.crewai else None,
         }
         return to_json({name: value for name, value in envelope.items() if value is not None})
+
+
+def own_id(event: Any) -> str:
+    """The id that CrewAI gave an event, or one that nothing else has."""
+    return identifier(event.event_id) or f"crewai-{datetime.now(UTC).timestamp()}-{id(event)}"
+
+
+def own_names(event: Any) -> dict[str, Any]:
+    """See `Draft.crewai`."""
+    return {"type": event.type, "event_id": event.event_id, "emission_sequence": event.emission_sequence}
 
 
 def _redacted(event_type: str, data: Data, redact: Redact | None) -> Data:

@@ -9,18 +9,24 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from bridge.crew.content import unicode
+from bridge.crew.answers import Answer, Chunk, whole_words
 from bridge.crew.draft import Draft, Policy
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
-from bridge.crew.secrecy import scrubbed
 from contracts.subjects import ABSENT
 from contracts.types import is_short_lived
 
 WINDOW_SECONDS: Final = 0.075
 """How long the chunks of one call are collected."""
 _WINDOW_CHARS: Final = 16 * 1024
+_PATIENCE_SECONDS: Final = 1.0
+"""How long the beginning of a word waits for the rest of it, which may show that it is a secret."""
+_MAX_ANSWERS: Final = 256
 _MAX_EXECUTIONS: Final = 10_000
+
+
+_Call = tuple[str | None, str]
+"""An execution, and a call of it with the kind of its chunks."""
 
 
 @dataclass(slots=True)
@@ -31,8 +37,28 @@ class Window:
     """As the first of them makes it; its data and CrewAI's names are completed at the end."""
     execution: str | None
     closes: float
-    texts: list[str] = field(default_factory=list)
+    patient_until: float
+    chunks: list[Chunk] = field(default_factory=list)
     chars: int = 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Take one more."""
+        self.chunks.append(chunk)
+        self.chars += len(chunk.text)
+
+    def split(self, now: float) -> "Window | None":
+        """Leave whole words here, and return a window with the rest; None if there is none."""
+        count = whole_words(self.chunks) if now < self.patient_until else len(self.chunks)
+        rest = self.chunks[count:]
+        if not rest:
+            return None
+        draft = self.draft.named_after(rest[0].event) if count else self.draft
+        patient_until = now + _PATIENCE_SECONDS if count else self.patient_until
+        window = Window(draft, self.execution, now + WINDOW_SECONDS, patient_until)
+        for chunk in rest:
+            window.add(chunk)
+        self.chunks, self.chars = self.chunks[:count], self.chars - window.chars
+        return window
 
 
 class Journal:
@@ -43,7 +69,8 @@ class Journal:
         self._outbox = outbox
         self._policy = policy
         self._sequences: dict[str, int] = {}
-        self._windows: dict[tuple[str | None, str], Window] = {}
+        self._windows: dict[_Call, Window] = {}
+        self._answers: dict[_Call, Answer] = {}
         self._over: set[str] = set()
         self.inherited: frozenset[str] = frozenset()
         """Executions from before this process was forked: its parent counts them, so it does not."""
@@ -62,18 +89,18 @@ class Journal:
             for draft, body in zip(drafts, bodies, strict=True):
                 self._put(execution, draft, body)
 
-    def chunk(self, execution: str | None, call: str, text: str, first: Callable[[], Draft]) -> None:
+    def chunk(self, execution: str | None, call: str, chunk: Chunk, first: Callable[[], Draft]) -> None:
         """Add a chunk to the window of its call; ``first`` makes the draft for one that is new."""
         with self._lock:
             window = self._windows.get((execution, call))
             if window is None:
-                window = Window(first(), execution, monotonic() + WINDOW_SECONDS)
+                now = monotonic()
+                window = Window(first(), execution, now + WINDOW_SECONDS, now + _PATIENCE_SECONDS)
                 self._windows[execution, call] = window
                 self._outbox.call()
-            window.texts.append(text)
-            window.chars += len(text)
+            window.add(chunk)
             if window.chars > _WINDOW_CHARS:
-                self._close([((execution, call), window)])
+                self._close_words(((execution, call), window))
 
     def close_due(self) -> float | None:
         """Queue the windows whose time is over; the seconds until the next is, None if there is none."""
@@ -81,7 +108,9 @@ class Journal:
             return None
         with self._lock:
             now = monotonic()
-            self._close(window for window in self._windows.items() if window[1].closes <= now)
+            for window in tuple(self._windows.items()):
+                if window[1].closes <= now:
+                    self._close_words(window)
             return min((window.closes - now for window in self._windows.values()), default=None)
 
     def close_all(self) -> None:
@@ -95,11 +124,28 @@ class Journal:
         with self._lock:
             self._over.add(execution)
 
-    def _close(self, windows: Iterable[tuple[tuple[str | None, str], Window]]) -> None:
-        for key, window in tuple(windows):
-            del self._windows[key]
-            draft = _joined(window, self._policy)
+    def _close_words(self, window: tuple[_Call, Window]) -> None:
+        """Queue what is whole; the beginning of a word has to wait."""
+        call, closing = window
+        rest = closing.split(monotonic()) if self._policy.content != "none" else None
+        self._close([window] if closing.chunks else [])
+        if rest is not None:
+            self._windows[call] = rest
+
+    def _close(self, windows: Iterable[tuple[_Call, Window]]) -> None:
+        for call, window in tuple(windows):
+            del self._windows[call]
+            draft = self._joined(call, window)
             self._put(window.execution, draft, draft.encode(window.execution, self._policy))
+
+    def _joined(self, call: _Call, window: Window) -> Draft:
+        answer = self._answers.pop(call, None) or Answer(self._policy.content)
+        self._answers[call] = answer
+        if len(self._answers) > _MAX_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        text = answer.let_out("".join(chunk.text for chunk in window.chunks))
+        data = {**window.draft.data, "text": text, "chunks": len(window.chunks), "chars": window.chars}
+        return window.draft._replace(data=data | ({"cut": {"text": window.chars}} if answer.is_cut else {}))
 
     def _put(self, execution: str | None, draft: Draft, body: bytes) -> None:
         if execution in self._over:
@@ -117,9 +163,3 @@ class Journal:
         if len(self._sequences) > _MAX_EXECUTIONS:
             del self._sequences[next(iter(self._sequences))]
         return b'{"sequence":%d,' % sequence + body[1:]
-
-
-def _joined(window: Window, policy: Policy) -> Draft:
-    data = {**window.draft.data, "chunks": len(window.texts), "chars": window.chars}
-    data["text"] = "" if policy.content == "none" else unicode(scrubbed("".join(window.texts), window.chars))
-    return window.draft._replace(data=data)

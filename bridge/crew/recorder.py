@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from bridge.crew.answers import Chunk
 from bridge.crew.content import text_of
 from bridge.crew.derive import Derived, Deriver
-from bridge.crew.draft import Draft, Policy
+from bridge.crew.draft import Draft, Policy, own_id, own_names
 from bridge.crew.identity import NOBODY, identifier
 from bridge.crew.journal import Journal
 from bridge.crew.ledger import Context, Ledger
@@ -62,8 +62,8 @@ class Recorder:
         with suppress(Exception):
             event_type = row_for_unknown(event.type).event_type(event, _NOWHERE)
             draft = Draft(
-                _event_id(event), event_type, default_priority(event_type), {"unreadable": error},
-                timestamp=event.timestamp, crewai=_names(event),
+                own_id(event), event_type, default_priority(event_type), {"unreadable": error},
+                timestamp=event.timestamp, crewai=own_names(event),
             )  # fmt: skip
             self.journal.write(self.ledger.execution_of(event), [draft])
 
@@ -91,8 +91,8 @@ class Recorder:
         event_type = row.event_type(event, context)
         data = row.write(Page(source, event, context, self.policy.content))
         return Draft(
-            _event_id(event), event_type, default_priority(event_type), data, context.ids,
-            identifier(context.parent), event.timestamp, _names(event),
+            own_id(event), event_type, default_priority(event_type), data, context.ids,
+            identifier(context.parent), event.timestamp, own_names(event),
         )  # fmt: skip
 
     def _all(self, event: Any, context: Context, found: Iterable[Derived]) -> list[Draft]:
@@ -107,9 +107,9 @@ class Recorder:
 
     def _derived(self, event: Any, found: Derived, context: Context) -> Draft:
         return Draft(
-            f"{_event_id(event)}:{found.event_type}{found.suffix}", found.event_type,
+            f"{own_id(event)}:{found.event_type}{found.suffix}", found.event_type,
             default_priority(found.event_type), found.data, found.ids, identifier(context.parent),
-            event.timestamp, _names(event),
+            event.timestamp, own_names(event),
         )  # fmt: skip
 
     def _chunk(self, source: Any, event: Any) -> None:
@@ -117,24 +117,19 @@ class Recorder:
         kind = _CHUNKS[event.type]
         text = event.chunk if isinstance(event.chunk, str) else text_of(event.chunk)
         self.journal.chunk(
-            execution, f"{event.call_id}/{kind}", text, lambda: self._first_chunk(source, event, kind)
+            execution,
+            f"{event.call_id}/{kind}",
+            Chunk(text, event),
+            lambda: self._first_chunk(source, event, kind),
         )
 
     def _first_chunk(self, source: Any, event: Any, kind: str) -> Draft:
         context = self.ledger.glance(source, event)
         data = {"text": "", "call_id": str(event.call_id), "kind": kind}
         return Draft(
-            _event_id(event), "llm.chunk", EventPriority.LOW, data, context.ids, identifier(context.parent),
-            event.timestamp, _names(event),
+            own_id(event), "llm.chunk", EventPriority.LOW, data, context.ids, identifier(context.parent),
+            event.timestamp, own_names(event),
         )  # fmt: skip
-
-
-def _event_id(event: Any) -> str:
-    return identifier(event.event_id) or f"crewai-{datetime.now(UTC).timestamp()}-{id(event)}"
-
-
-def _names(event: Any) -> dict[str, Any]:
-    return {"type": event.type, "event_id": event.event_id, "emission_sequence": event.emission_sequence}
 
 
 def _is_noise(source: Any, event: Any) -> bool:

@@ -122,31 +122,32 @@ def is_secret(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def scrubbed(text: str, limit: int) -> str:
-    """The first ``limit`` characters of ``text``, and some, without keys, tokens and passwords.
+def scrubbed(text: str, limit: int, begin: int = 0) -> str:
+    """The characters of ``text`` from ``begin`` to ``limit``, without keys, tokens and passwords.
 
-    Known are the forms that errors and logs have them in: URLs with a password or a signature, ``Bearer``
-    and ``Basic``, cookies, private keys, the prefixes of well-known issuers, ``password=``. A secret that
-    looks like any other word is not.
+    What stands before and behind them is looked at too. Known are the forms that errors and logs have secrets
+    in: URLs with a password or a signature, ``Bearer`` and ``Basic``, cookies, private keys, the prefixes of
+    well-known issuers, ``password=``. A secret that looks like any other word is not.
     """
-    text = text[: limit + _SLACK]
-    return _scrubbed_short(text) if len(text) <= _SHORT else _scrubbed(text)
+    seen = text[: limit + _SLACK]
+    whole = not begin and len(text) <= min(limit, _SHORT)
+    return _scrubbed_short(seen) if whole else _scrubbed(seen, limit, begin)
 
 
 @lru_cache(1_024)
 def _scrubbed_short(text: str) -> str:
     """Most short texts are names, which every event of a run repeats."""
-    return _scrubbed(text) if _SIGNS.search(_lower(text)) else text
+    return _scrubbed(text, len(text)) if _SIGNS.search(_lower(text)) else text
 
 
-def _scrubbed(text: str) -> str:
+def _scrubbed(text: str, limit: int, begin: int = 0) -> str:
     lower = _lower(text)
-    parts, end = [], 0
-    for begin, stop in sorted(_secrets(lower)):
-        if stop > end:
-            parts += [text[end:begin], HIDDEN] if begin >= end else []
+    parts, end = [], begin
+    for first, stop in sorted(_secrets(lower)):
+        if stop > end and first < limit:
+            parts += [text[end:first], HIDDEN] if first >= end or end == begin else []
             end = stop
-    return "".join((*parts, text[end:])) if parts else text
+    return "".join((*parts, text[end:limit])) if parts else text[begin:limit]
 
 
 def _lower(text: str) -> str:

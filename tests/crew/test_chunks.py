@@ -83,3 +83,79 @@ def test_an_event_of_another_execution_does_not_close_a_window() -> None:
     bench.record(event("flow_created"))
 
     assert bench.types() == ["custom.flow_created"]
+
+
+SECRET = "sk-a1b2c3d4e5f6g7h8i9j0"
+
+
+def stream(bench: Bench, *texts: str, call: str = "c1") -> None:
+    bench.record(*(event("llm_stream_chunk", call_id=call, chunk=text) for text in texts))
+
+
+def wait_for_a_window(bench: Bench) -> None:
+    waiting = len(bench.outbox)
+    eventually(lambda: (bench.journal.close_due(), len(bench.outbox) > waiting)[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("the key is ", SECRET[:9]), (SECRET[9:], " for you")),
+        (("password: ",), ("hunter", "22 ", "for you")),
+        (('{"password": "horse ',), ('battery", ', '"n": 1}')),
+        (("-----BEGIN PRIVATE KEY-----\nMIIE\n",), ("AbCd\n-----END PRIVATE KEY-----",)),
+    ],
+)
+def test_a_secret_that_comes_in_two_windows_is_in_neither(
+    first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    bench = Bench()
+    stream(bench, *first)
+    wait_for_a_window(bench)
+    stream(bench, *second)
+    bench.record(event("llm_call_completed", call_id="c1"))
+
+    chunks = [each["data"] for each in bench.taken() if each["event_type"] == "llm.chunk"]
+    text = "".join(data["text"] for data in chunks)
+    assert "[redacted]" in text
+    assert not any(
+        part in text for part in ("sk-", "a1b2", "g7h8", "hunter", "22", "horse", "battery", "AbCd")
+    )
+    assert sum(data["chunks"] for data in chunks) == len(first + second)
+    assert sum(data["chars"] for data in chunks) == sum(map(len, first + second))
+
+
+def test_a_window_that_ends_within_a_word_keeps_its_beginning_for_the_next() -> None:
+    bench = Bench()
+    chunks = [event("llm_stream_chunk", call_id="c1", chunk=text) for text in ("one", " tw", "o", " three")]
+    bench.record(*chunks[:2])
+    wait_for_a_window(bench)
+    bench.record(*chunks[2:])
+    bench.record(event("llm_call_completed", call_id="c1"))
+
+    first, second = bench.taken()[:2]
+    assert (first["data"]["text"], second["data"]["text"]) == ("one", " two three")
+    assert (first["event_id"], second["event_id"]) == (chunks[0].event_id, chunks[1].event_id)
+    assert second["metadata"]["crewai"]["event_id"] == chunks[1].event_id
+
+
+def test_a_word_without_an_end_is_published_in_the_end() -> None:
+    bench = Bench()
+    stream(bench, "wo", "rd")
+    wait_for_a_window(bench)
+
+    (chunk,) = bench.taken()
+    assert chunk["data"]["text"] == "word"
+
+
+@pytest.mark.parametrize(("content", "limit"), [("cut", 2_000), ("full", 100_000)])
+def test_of_an_answer_its_chunks_let_out_as_much_as_its_end_does(content: Any, limit: int) -> None:
+    bench = Bench(Policy(content=content))
+    for _ in range(12):
+        stream(bench, "word " * 2_000)
+        bench.journal.close_all()
+
+    chunks = [each["data"] for each in bench.taken()]
+    assert "".join(data["text"] for data in chunks) == ("word " * 24_000)[:limit]
+    assert [data["chars"] for data in chunks] == [10_000] * 12
+    assert chunks[-1]["cut"] == {"text": 10_000}

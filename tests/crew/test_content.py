@@ -252,3 +252,9 @@ def test_a_stub_keeps_what_is_small() -> None:
         "n": 1,
         "too_large": 12_345,
     }
+
+
+def test_a_hidden_secret_makes_no_room_for_half_of_another_behind_the_limit() -> None:
+    text = f"token={'a1' * 140} {'x ' * 27}eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
+
+    assert Cutter().text("x", text, 100) == "token=[redacted]…"
