@@ -134,3 +134,18 @@ async def _save(page: Page) -> None:
     path = os.environ.get("SCREENSHOT")
     if path:
         await page.screenshot(path=path)
+
+
+async def test_the_page_waits_as_long_for_a_heartbeat_as_the_bridge_says(
+    start_bridge: StartBridge, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    async with start_bridge(heartbeat_seconds=60) as bridge:
+        await page.clock.install()
+        await page.goto(bridge.url)
+        await page.locator("#state.live").wait_for()
+        await page.clock.fast_forward(65_000)
+        await _publish(publisher, new_id, "r1")
+        await _shows(page, ["r1"])
+        _, numbers = await bridge.get("/metrics")
+
+    assert 'crew_bridge_connections_opened_total{endpoint="custom"} 1.0' in numbers
