@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bridge.bench.report import table
+from bridge.bench.report import incomplete, table
 from bridge.bench.run import compare, write
 from bridge.bench.scenarios import QUICK
 
@@ -23,14 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure, and print the table. What fails is an `OSError`."""
+    """Measure, and print the table; 1 if not everything was delivered. What fails is an `OSError`."""
     if sys.platform != "linux":
         raise OSError("the bench needs Linux: it reads what servers cost from the kernel, and uses epoll")
     chosen = [s for s in QUICK if not arguments.scenario or s.name in arguments.scenario]
     if arguments.connections:
         chosen = [replace(s, connections=arguments.connections) for s in chosen]
     done = [compare(scenario, arguments.repeats, partial(print, flush=True)) for scenario in chosen]
-    print(table([one.to_json() for one in done]))
+    figures = [one.to_json() for one in done]
+    print(table(figures))
     if arguments.json:
         write(arguments.json, done)
-    return 0
+    faults = [fault for one in figures for fault in incomplete(one)]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0

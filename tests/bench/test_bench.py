@@ -4,7 +4,7 @@ import json
 import socket as sockets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pytest
 from bridge.bench import wire
 from bridge.bench.measure import Opened, Round
 from bridge.bench.receiver import Dial, Receiver
+from bridge.bench.report import percent
 from bridge.bench.run import Compared, Outcome, compare
 from bridge.bench.scenarios import BOTH, Scenario
 from bridge.bench.servers import floor
 from contracts.codec import StoredMessage, decode
 from tests.bench import holds, special
-from tests.bench.check import verdict
+from tests.bench.check import check, faults, verdict
 from tests.bench.page import page
 from tests.bench.scenarios import FULL, GOALS
 from tests.processes import run
@@ -114,7 +115,7 @@ def test_a_ratio_to_the_limit_is_taken_within_each_round() -> None:
 
 def _round(*, cpu_us: float = 1.0, delivered: int = 10) -> Round:
     """What came of one round in which ten events were due."""
-    figures: dict[str, Any] = {field.name: 1 for field in fields(Round)} | {"expected": 10}
+    figures: dict[str, Any] = {field.name: 1 for field in fields(Round)} | {"expected": 10, "fewest": 10}
     return Round(**figures | {"cpu_us": cpu_us, "delivered": delivered})
 
 
@@ -168,6 +169,35 @@ def test_half_of_the_last_ratio_is_enough_and_less_is_not() -> None:
     assert "burst" in (verdict("burst", 3.4, 7.0) or "")
 
 
+def test_a_lead_that_was_twice_as_great_and_more_is_found_to_be_lost() -> None:
+    tiny = [Scenario("s", "", 5, 50)]
+
+    assert check(tiny, {"s": 1e-6}, 1, lambda _: None) == []
+    (fault,) = check(tiny, {"s": 1e6}, 1, lambda _: None)
+    assert fault.startswith("s: nats-server's CPU is ")
+
+
+@pytest.mark.parametrize("change", [{"delivered": 9}, {"fewest": 9}])
+def test_what_was_not_delivered_is_no_success(change: dict[str, int]) -> None:
+    whole, lossy = _outcome(), _outcome(**change)
+
+    def said(**outcomes: Outcome) -> list[str]:
+        return faults(Compared(Scenario("s", "", 1, 10), outcomes, [1.0, 1.0]), 1.0)
+
+    assert said(bridge=whole, nats=whole) == []
+    assert said(bridge=lossy, nats=whole) == ["s: bridge delivered 90% only"]
+    assert said(bridge=whole, nats=lossy) == ["s: nats delivered 90% only"]
+
+
+def _outcome(**change: int) -> Outcome:
+    rounds = [_round(), replace(_round(), **change)]
+    return Outcome(Opened(1, 1.0, 1.0, 1.0), rounds[0], rounds)
+
+
+def test_not_quite_everything_is_not_everything() -> None:
+    assert [percent(share) for share in (1.0, 0.99999, 0.5)] == ["100%", "99.9%", "50%"]
+
+
 def test_every_goal_is_a_scenario() -> None:
     assert GOALS.keys() <= {scenario.name for scenario in FULL}
 
@@ -191,6 +221,12 @@ def test_a_goal_is_met_with_all_its_parts(change: dict[str, float], is_met: str)
     assert _goals(change={"1000x100": figures | change}) == {"1000x100": is_met}
 
 
+def test_a_goal_is_not_met_in_a_run_that_lost_something() -> None:
+    figures = {"cpu_ratio_to_nats": 2.9, "p99_ratio_to_nats": 1.2, "cpu_ratio_to_naive": 2.9}
+
+    assert _goals(change={"1000x100": figures}, lost=1) == {"1000x100": "no"}
+
+
 def test_a_goal_for_the_rate_is_not_met_by_who_is_late() -> None:
     figures = {"cpu_ratio_to_nats": 3.0, "p99_ratio_to_nats": 0.4}
 
@@ -198,7 +234,7 @@ def test_a_goal_for_the_rate_is_not_met_by_who_is_late() -> None:
     assert _goals(change={"1000x1000": figures}, seconds=2.1) == {"1000x1000": "no"}
 
 
-def _goals(*, change: dict[str, dict[str, float]], seconds: float = 3.0) -> dict[str, str]:
+def _goals(*, change: dict[str, dict[str, float]], seconds: float = 3.0, lost: int = 0) -> dict[str, str]:
     """Which goals the page calls met, by scenario, where the committed results had other figures."""
     held = json.loads(RESULTS.read_text(encoding="utf-8"))
     found = {}
@@ -206,6 +242,7 @@ def _goals(*, change: dict[str, dict[str, float]], seconds: float = 3.0) -> dict
         one = held["scenarios"][name] | figures
         median = one["outcomes"]["bridge"]["median"]
         median |= {"seconds": seconds, "delivered": median["expected"]}
+        one["outcomes"]["bridge"]["rounds"][-1]["delivered"] -= lost
         row = page({"scenarios": {name: one}}).split("## All figures")[0].splitlines()[-2]
         found[name] = row.split(" | ")[-2]
     return found
