@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import re
 import statistics
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any, Final
 from bridge.bench.limit import Limit, limit
 from bridge.bench.measure import Contestant, Opened, Round, contestants
 from bridge.bench.scenarios import Scenario
+from bridge.embedded import find_binary
+from bridge.files import with_files_for
 
 Say = Callable[[str], None]
 RATIO: Final = "nats"
@@ -120,14 +124,56 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
+        "processor": _processor(),
+        "nats_server": _nats_server(),
         "cores": os.cpu_count(),
         "load": [round(value, 2) for value in os.getloadavg()],
     }
 
 
+def _processor() -> str:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _nats_server() -> str:
+    done = subprocess.run(  # noqa: S603 - our own
+        [find_binary(), "--version"], capture_output=True, check=False, text=True
+    )
+    return done.stdout.strip().rpartition(" ")[2]
+
+
+def need_files(connections: int) -> None:
+    """Let each process that is started from here have so many; `OSError` where that is not allowed."""
+    granted = with_files_for(connections)
+    if granted < connections:
+        raise OSError(
+            f"{connections:,} connections take more open files than are allowed here: raise the limit "
+            f"(ulimit -n), or measure {granted:,} at most"
+        )
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """The results that a file holds; `OSError` where none can be put into it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {path.parent} for results")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise PermissionError(f"{path} cannot be written")
+    if not path.exists():
+        return {}
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise OSError(f"{path} holds something other than results")
+    return held
+
+
 def write(path: Path, all_: Iterable[Compared]) -> None:
     """Put results into a file, beside what it holds of other scenarios."""
-    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    held = kept(path)
     measured = {one.scenario.name: one.to_json() | {"environment": environment()} for one in all_}
     held.setdefault("scenarios", {}).update(measured)
     path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from bridge.bench.publisher import execution
 from bridge.bench.receiver import Dial
 from bridge.bench.wire import client_frame, handshake, subject
-from bridge.embedded import find_binary
+from bridge.embedded import end_with_parent, find_binary
 
 T = TypeVar("T")
 _START_SECONDS: Final = 30.0
@@ -183,10 +183,15 @@ def _python(
 def _process(
     command: list[str], out: Path, environment: dict[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that has ended when this has."""
+    """A process that has ended when this has, also when this is killed."""
     with out.open("wb") as file, ExitStack() as stack:
         process = subprocess.Popen(  # noqa: S603 - our own
-            command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            env=environment,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes one call to the system
         )
         stack.callback(_end, process)
         yield process

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -40,10 +40,7 @@ class ReceiverProcess:
 
     def result(self) -> Any:
         """What came of the last thing that was begun; its failure is raised here."""
-        result = self._pipe.recv()
-        if isinstance(result, Exception):
-            raise result
-        return result
+        return _answer(self._pipe)
 
     def received(self) -> Received:
         """What came of `begin_receive` or `begin_storm`."""
@@ -61,32 +58,35 @@ class PublisherProcess:
     def run(self, plan: Plan) -> Published:
         """Publish, and wait for the end of it."""
         self._pipe.send(plan)
-        result = self._pipe.recv()
-        if isinstance(result, Exception):
-            raise result
+        result = _answer(self._pipe)
         assert isinstance(result, Published)  # noqa: S101 - the pipe has no types
         return result
+
+
+def _answer(pipe: Connection) -> Any:
+    try:
+        result = pipe.recv()
+    except EOFError:
+        raise ChildProcessError("a process of the load has ended; is memory short?") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 @contextmanager
 def receivers(count: int, niceness: int = 0) -> Iterator[list[ReceiverProcess]]:
     """So many receivers, which end with this; ``niceness`` lets other processes go first."""
     pipes, processes = zip(*(_started(_receive, niceness) for _ in range(count)), strict=True)
-    try:
+    with _ended(pipes, processes):
         yield [ReceiverProcess(pipe) for pipe in pipes]
-    finally:
-        for pipe, process in zip(pipes, processes, strict=True):
-            _end(pipe, process)
 
 
 @contextmanager
 def publisher(url: str, *, is_stream: bool) -> Iterator[PublisherProcess]:
     """A publisher to the nats-server at ``url``, which ends with this."""
     pipe, process = _started(_publish, url, is_stream)
-    try:
+    with _ended([pipe], [process]):
         yield PublisherProcess(pipe)
-    finally:
-        _end(pipe, process)
 
 
 def _started(target: Any, *arguments: Any) -> tuple[Connection, Any]:
@@ -97,12 +97,22 @@ def _started(target: Any, *arguments: Any) -> tuple[Connection, Any]:
     return ours, process
 
 
-def _end(pipe: Connection, process: Any) -> None:
-    pipe.close()
-    process.join(_END_SECONDS)
-    if process.is_alive():
-        process.kill()
-        process.join()
+@contextmanager
+def _ended(pipes: Sequence[Connection], processes: Sequence[Any]) -> Iterator[None]:
+    """All have ended when this has: by themselves or, where it is broken off, in the middle of their work."""
+    try:
+        yield
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for pipe, process in zip(pipes, processes, strict=True):
+            pipe.close()
+            process.join(_END_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
 def _receive(pipe: Connection, niceness: int) -> None:

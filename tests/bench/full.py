@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bridge.bench.run import compare, write
+from bridge.bench.run import compare, need_files, write
 from tests.bench import plots, special
 from tests.bench.page import page
 from tests.bench.scenarios import FULL
@@ -24,6 +24,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("only", nargs="*", help=f"of {', '.join(names)}; default: all", metavar="NAME")
     arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}, only {', '.join(names)}")
+    need_files(max(scenario.connections for scenario in FULL))
     say = partial(print, flush=True)
     wanted = set(arguments.only or names)
     for scenario in FULL:

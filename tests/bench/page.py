@@ -1,9 +1,10 @@
 """The results as a page: goals, all figures, what has a form of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.bench.report import incomplete, markdown, table
+from tests.bench.aims import aims
 from tests.bench.scenarios import GOALS, Goal
 
 _GOALS = (
@@ -21,10 +22,13 @@ def page(held: Mapping[str, Any]) -> str:
     parts = [
         "# What was measured last",
         "Load is the machine's when a scenario was over: what is above 2 or 3 was others' work.",
+        *_machines(scenarios.values()),
         "## Goals",
         markdown(
             [_GOALS, *(_goal(scenarios[name], goal) for name, goal in GOALS.items() if name in scenarios)]
         ),
+        "## Other goals",
+        aims(held),
         "## All figures",
         "Medians of all rounds. `bare send` is a loop of `send` of as many bytes to as many sockets, in the "
         "same run.",
@@ -33,6 +37,17 @@ def page(held: Mapping[str, Any]) -> str:
         *(f"### {name}\n\n{_figures(figures)}" for name, figures in held.get("special", {}).items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _machines(all_: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each machine, and what ran on it, that has a part in the results."""
+    names = ("processor", "cores", "system", "python", "nats_server")
+    found = ({name: one["environment"].get(name) for name in names} for one in all_)
+    lines = [
+        ", ".join(f"{name.replace('_', '-')} {value}" for name, value in one.items() if value)
+        for one in found
+    ]
+    return [f"Measured on: {line}." for line in dict.fromkeys(lines)]
 
 
 def _goal(one: Mapping[str, Any], goal: Goal) -> Sequence[str]:

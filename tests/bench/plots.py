@@ -16,6 +16,9 @@ _PICTURES: Final = {
     "p99": ("p99_ms", "p99 from publication to browser, ms"),
 }
 
+_WHOLE: Final = 100
+"""Figures from here on need no decimals."""
+
 
 def draw(held: Mapping[str, Any], directory: Path) -> None:
     """One picture for each figure, ``<name>.png``."""
@@ -24,6 +27,10 @@ def draw(held: Mapping[str, Any], directory: Path) -> None:
         return
     for name, (figure, label) in _PICTURES.items():
         _bars(scenarios, figure, label, directory / f"{name}.png")
+
+
+def _label(value: float) -> str:
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 
 def _bars(scenarios: Mapping[str, Any], figure: str, label: str, path: Path) -> None:
@@ -35,14 +42,14 @@ def _bars(scenarios: Mapping[str, Any], figure: str, label: str, path: Path) -> 
                 places.append(place + (n - 1) * 0.27)
                 values.append(one["outcomes"][server]["median"][figure])
         bars = axes.barh(places, values, 0.25, color=_COLOURS[server], label=_NAMES[server])
-        axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=7)
+        axes.bar_label(bars, fmt=_label, padding=3, fontsize=7)
     axes.set_yticks(
         range(len(scenarios)), [one["scenario"]["title"] for one in scenarios.values()], fontsize=7
     )
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.margins(x=0.12)
     axes.set_xlabel(f"{label} (logarithmic; less is better)")
     axes.legend(fontsize=8)
-    shape.tight_layout()
-    shape.savefig(path, dpi=110)
+    shape.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(shape)

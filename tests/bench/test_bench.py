@@ -1,7 +1,10 @@
 """The bench measures what it says: its events are events, nothing is lost, nothing is counted twice."""
 
 import json
+import signal
 import socket as sockets
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import fields, replace
@@ -14,15 +17,17 @@ from bridge.bench import wire
 from bridge.bench.measure import Opened, Round
 from bridge.bench.receiver import Dial, Receiver
 from bridge.bench.report import percent
-from bridge.bench.run import Compared, Outcome, compare
+from bridge.bench.run import Compared, Outcome, compare, environment
 from bridge.bench.scenarios import BOTH, Scenario
 from bridge.bench.servers import floor
 from contracts.codec import StoredMessage, decode
 from tests.bench import holds, special
+from tests.bench.aims import aims
 from tests.bench.check import check, faults, verdict
 from tests.bench.page import page
 from tests.bench.scenarios import FULL, GOALS
-from tests.processes import run
+from tests.processes import process, run
+from tests.waiting import eventually
 
 RESULTS = Path(__file__).parent / "results" / "full.json"
 
@@ -45,7 +50,7 @@ def test_it_compares_on_the_users_machine(tmp_path: Path) -> None:
     done = run("bench", "burst", "--connections", "20", "--repeats", "1", "--json", str(file))
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-3].startswith("| 1,000 connections, one subject")
+    assert done.stdout.splitlines()[-3].startswith("| 20 connections, one subject")
     figures = json.loads(file.read_text())["scenarios"]["burst"]
     medians = {name: outcome["median"] for name, outcome in figures["outcomes"].items()}
     assert {name: m["delivered"] / m["expected"] for name, m in medians.items()} == {
@@ -160,8 +165,64 @@ def _refuse(server: sockets.socket) -> None:
         socket.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
 
 
-def test_it_refuses_a_scenario_that_does_not_exist() -> None:
-    assert "invalid choice: 'dance'" in run("bench", "dance").stderr
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["dance"], 2, "invalid choice: 'dance' (choose from burst, 1000x100, 1000x20, own-flat-out)"),
+        (["--repeats", "0"], 2, "must be a number from 1"),
+        (["--connections", "0"], 2, "must be a number from 1"),
+        (["--connections", "-5"], 2, "must be a number from 1"),
+        (["--json", "missing/figures.json"], 1, "there is no directory missing for results"),
+        (["--json", __file__], 1, "holds something other than results"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_measured(
+    arguments: list[str], code: int, reason: str
+) -> None:
+    done = run("bench", *arguments)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_may_open_too_few_files_is_told_how_many_connections_there_can_be() -> None:
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300));"
+    command = "from bridge.cli import main; sys.exit(main(['bench', 'burst']))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", limited + command], capture_output=True, check=False, text=True
+    )
+
+    assert done.returncode == 1
+    assert "1,000 connections take more open files than are allowed here" in done.stderr
+    assert "measure 172 at most" in done.stderr
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_bench_that_is_ended_leaves_no_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: signal.Signals
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with process(tmp_path, "bench", "burst", "--connections", "3", "--repeats", "1000") as bench:
+        eventually(lambda: "burst 1: bridge" in bench.output)
+        pid = bench.popen.pid
+        started = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+
+        code = bench.ended(by)
+
+    assert code == (128 + by if by == signal.SIGTERM else -by)
+    assert len(started) >= 6
+    eventually(lambda: not any(_is_running(child) for child in started))
+    if by == signal.SIGTERM:
+        assert not list(tmp_path.glob("crew-bridge-bench-*"))
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_half_of_the_last_ratio_is_enough_and_less_is_not() -> None:
@@ -243,9 +304,29 @@ def _goals(*, change: dict[str, dict[str, float]], seconds: float = 3.0, lost: i
         median = one["outcomes"]["bridge"]["median"]
         median |= {"seconds": seconds, "delivered": median["expected"]}
         one["outcomes"]["bridge"]["rounds"][-1]["delivered"] -= lost
-        row = page({"scenarios": {name: one}}).split("## All figures")[0].splitlines()[-2]
+        row = page({"scenarios": {name: one}}).split("## Other goals")[0].splitlines()[-2]
         found[name] = row.split(" | ")[-2]
     return found
+
+
+def test_goals_apart_from_scenarios_are_judged_where_they_were_measured() -> None:
+    idle = {"bridge": {"rss_bytes": 20 * 1024}, "nats": {"rss_bytes": 39 * 1024}}
+
+    rows = aims({"special": {"idle": idle, "stalled": {"bridge": {"delivered": 0.999}}}}).splitlines()[2:]
+
+    assert [row.split(" | ")[1:] for row in rows] == [
+        ["≤ 20", "20.000", "yes |"],
+        ["≤ 0.5", "0.513", "no |"],
+        ["≥ 1", "0.999", "no |"],
+    ]
+
+
+def test_a_page_says_what_it_was_measured_on() -> None:
+    held = json.loads(RESULTS.read_text(encoding="utf-8"))["scenarios"]["burst"]
+    held["environment"] |= {"processor": "A chip", "cores": 2, "nats_server": "v2.11.0"}
+
+    assert "processor A chip, cores 2," in page({"scenarios": {"burst": held}})
+    assert environment()["nats_server"]
 
 
 def test_figures_of_any_form_are_rows() -> None:
