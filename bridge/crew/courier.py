@@ -29,6 +29,8 @@ PATIENCE_SECONDS: Final = 2.5
 _BATCH: Final = 256
 _LINGER: Final = 0.02
 """Seconds for more to come: one waking then serves many events. A quarter of it costs crews twice as much."""
+_DISK_PAUSE: Final = 1.0
+"""Seconds after which a disk that took nothing is tried again, unless somebody waits."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
@@ -58,6 +60,9 @@ class Courier:
         self._link: Link | None = None
         self._certain: set[Spool] = set()
         """Of which nothing was sent before, except over this link."""
+        self._unsure = False
+        """Whether the first messages in the outbox may have been sent before, over another link."""
+        self._disk_fails_until = 0.0
         self._failures = 0
         self._down_since = monotonic()
         self._report = LossReport()
@@ -171,9 +176,11 @@ class Courier:
 
     def _must_not_wait(self) -> bool:
         """Without a link: whether memory is no longer the place to wait for one."""
-        if monotonic() - self._down_since > PATIENCE_SECONDS or self._outbox.crowded:
+        if self._failures > 0 and (self._outbox.fences > 0 or self._deadline is not None):
             return True
-        return self._failures > 0 and (self._outbox.fences > 0 or self._deadline is not None)
+        now = monotonic()
+        urgent = now - self._down_since > PATIENCE_SECONDS or self._outbox.crowded
+        return urgent and now > self._disk_fails_until
 
     async def _carry_some(self) -> None:
         messages, fences = self._outbox.take(_BATCH)
@@ -190,13 +197,17 @@ class Courier:
 
     async def _settle(self, messages: list[Message]) -> bool:
         """Whether they are acknowledged, or behind everything else on disk."""
-        if self._link is not None and not self._spool.waiting and await self._send(messages, self._link):
-            return True
+        if self._link is not None and not self._spool.waiting:
+            if await self._send(messages, self._link, again=self._unsure):
+                self._unsure = False
+                return True
+            self._unsure = True
         return self._spool.append(messages)
 
     def _keep(self, messages: list[Message]) -> None:
         """Neither NATS nor the disk takes them: memory has to, for as long as there is time."""
         if self._deadline is None or monotonic() < self._deadline:
+            self._disk_fails_until = monotonic() + _DISK_PAUSE
             self._outbox.put_back(messages)
         else:
             self.accounts.not_spooled += len(messages)

@@ -4,6 +4,7 @@ What it puts in the outbox is in the order of the sequence, whichever threads th
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -72,6 +73,8 @@ class Journal:
         self._windows: dict[_Call, Window] = {}
         self._answers: dict[_Call, Answer] = {}
         self._over: set[str] = set()
+        self._ready: deque[tuple[str | None, Draft, bytes]] = deque()
+        self._is_placing = False
         self.inherited: frozenset[str] = frozenset()
         """Executions from before this process was forked: its parent counts them, so it does not."""
 
@@ -134,7 +137,8 @@ class Journal:
 
     def _close(self, windows: Iterable[tuple[_Call, Window]]) -> None:
         for call, window in tuple(windows):
-            del self._windows[call]
+            if self._windows.pop(call, None) is None:
+                continue  # What a signal's handler has emitted meanwhile closed it.
             draft = self._joined(call, window)
             self._put(window.execution, draft, draft.encode(window.execution, self._policy))
 
@@ -148,6 +152,18 @@ class Journal:
         return window.draft._replace(data=data | ({"cut": {"text": window.chars}} if answer.is_cut else {}))
 
     def _put(self, execution: str | None, draft: Draft, body: bytes) -> None:
+        """Place it behind what is being placed: a signal's handler can emit in the middle of that."""
+        self._ready.append((execution, draft, body))
+        if self._is_placing:
+            return
+        self._is_placing = True
+        try:
+            while self._ready:
+                self._place(*self._ready.popleft())
+        finally:
+            self._is_placing = False
+
+    def _place(self, execution: str | None, draft: Draft, body: bytes) -> None:
         if execution in self._over:
             return
         subject = f"{draft.event_type}.{draft.ids.crew or ABSENT}.{execution or ABSENT}"

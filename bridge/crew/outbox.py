@@ -30,6 +30,8 @@ class Outbox:
         self._lock = threading.RLock()
         self._items: deque[Message | Fence] = deque()
         self._bytes = 0
+        self._sheddable = 0
+        """How many of the items are short-lived."""
         self._max_bytes = max_bytes
         self._wake: Callable[[], None] = _nobody
         self._awake = False
@@ -73,6 +75,7 @@ class Outbox:
                 return
             self._items.append(message)
             self._bytes += size
+            self._sheddable += message.short_lived
             self.nudge()
 
     def fence(self) -> Fence:
@@ -98,7 +101,7 @@ class Outbox:
                     fences.append(item)
                 else:
                     messages.append(item)
-            self._bytes -= sum(message.size for message in messages)
+            self._count(messages, -1)
         return messages, fences
 
     def put_back(self, messages: list[Message]) -> None:
@@ -108,7 +111,7 @@ class Outbox:
         """
         with self._lock:
             self._items.extendleft(reversed(messages))
-            self._bytes += sum(message.size for message in messages)
+            self._count(messages, 1)
             fences = [item for item in self._items if isinstance(item, Fence)] if self.fences else []
             for fence in fences:
                 self._items.remove(fence)
@@ -129,14 +132,19 @@ class Outbox:
                 self._awake = True
                 self._wake()
 
+    def _count(self, messages: list[Message], by: int) -> None:
+        self._bytes += by * sum(message.size for message in messages)
+        self._sheddable += by * sum(message.short_lived for message in messages)
+
     def _make_room(self, message: Message) -> bool:
         """Shed all that is short-lived at once: going through the queue for each would cost its length."""
-        if message.short_lived:
+        if message.short_lived or not self._sheddable:
             return False
         kept = [item for item in self._items if isinstance(item, Fence) or not item.short_lived]
         self.shed += len(self._items) - len(kept)
         self._items = deque(kept)
-        self._bytes = sum(item.size for item in kept if isinstance(item, Message))
+        self._bytes = self._sheddable = 0
+        self._count([item for item in kept if isinstance(item, Message)], 1)
         return self._bytes + message.size <= self._max_bytes
 
 

@@ -142,8 +142,15 @@ class Spool:
         self._database.close()
         self._database = None
         if not self.waiting:
+            self._unlink()
+
+    def _unlink(self) -> None:
+        """Remove the file; one that cannot be removed any more stays, and has nothing in it."""
+        try:
             self._path.unlink(missing_ok=True)
             self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        except OSError as error:
+            log.debug("%s stays: %s", self._path, error)
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:

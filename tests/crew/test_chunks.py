@@ -1,9 +1,12 @@
 """Chunks of streamed answers are joined, and keep their place."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
 
+from bridge.crew.content import Data
 from bridge.crew.draft import Policy
 from tests.crew.bench import Bench, event
 from tests.waiting import eventually
@@ -159,3 +162,41 @@ def test_of_an_answer_its_chunks_let_out_as_much_as_its_end_does(content: Any, l
     assert "".join(data["text"] for data in chunks) == ("word " * 24_000)[:limit]
     assert [data["chars"] for data in chunks] == [10_000] * 12
     assert chunks[-1]["cut"] == {"text": 10_000}
+
+
+def test_an_event_in_the_middle_of_another_as_a_signals_handler_emits_it_comes_behind_it() -> None:
+    bench = Bench()
+    handled: list[bool] = []
+
+    def in_the_middle(frame: FrameType, happening: str, _: object) -> None:
+        if happening == "return" and frame.f_code.co_name == "_stamped" and not handled:
+            handled.append(True)
+            bench.recorder.record(None, event("SIGTERM"))
+
+    sys.setprofile(in_the_middle)
+    try:
+        bench.record(event("tool_usage_started"), event("tool_usage_finished"))
+    finally:
+        sys.setprofile(None)
+
+    taken = bench.taken()
+    assert [each["sequence"] for each in taken] == [1, 2, 3]
+    assert [each["event_type"] for each in taken] == ["tool.started", "system.shutdown", "tool.finished"]
+
+
+def test_a_redaction_hook_that_emits_an_event_costs_no_chunk() -> None:
+    def redact(event_type: str, data: Data) -> Data:
+        if event_type == "llm.chunk" and not told:
+            told.append(True)
+            bench.recorder.record(None, event("flow_plot"))
+        return data
+
+    told: list[bool] = []
+    bench = Bench(Policy(redact=redact))
+    stream(bench, "one", call="c1")
+    stream(bench, "two", call="c2")
+    bench.record(event("flow_created"))
+
+    taken = bench.taken()
+    assert {each["data"].get("text") for each in taken} == {None, "one", "two"}
+    assert [each["sequence"] for each in taken] == [1, 2, 3, 4]

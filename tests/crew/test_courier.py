@@ -16,6 +16,7 @@ from bridge.crew.spool import Spool
 from contracts import create_execution_event, create_task_event
 from tests.crew.stored import Stored, everything
 from tests.nats_server import NatsServer
+from tests.proxy import proxied
 from tests.waiting import eventually, soon
 
 _SHORT = 1
@@ -96,10 +97,7 @@ async def test_what_was_stored_already_is_stored_once_however_late_it_comes_agai
     mortal_server.start()
     await mortal_server.make_stream(duplicate_window=_SHORT)
     left = [message(f"t{n}", source) for n in range(20)]
-    async with await nats.connect(mortal_server.url) as client:
-        for one in [message("other", source), *left[:10]]:
-            await client.publish(one.subject, one.payload, headers={"Nats-Msg-Id": one.event_id})
-        await client.flush()
+    await _publish(mortal_server.url, [message("other", source), *left[:10]])
     await _forgotten(mortal_server.url)
     spool = Spool.fresh(tmp_path / "spool")
     assert spool.append(left)
@@ -212,6 +210,75 @@ async def test_what_the_disk_does_not_take_waits_in_memory(
     assert sum(courier.accounts.losses().values()) == 0
 
 
+async def test_a_spool_that_cannot_be_removed_any_more_ends_no_courier(
+    hire: Hire, mortal_server: NatsServer, tmp_path: Path, source: str
+) -> None:
+    mortal_server.start()
+    mortal_server.stop()
+    outbox, courier = hire(mortal_server.url)
+    outbox.put(message("t1", source))
+    assert courier.flush(10)
+    (tmp_path / "spool").rename(tmp_path / "moved")
+    (tmp_path / "spool").write_text("no directory")
+
+    mortal_server.start()
+    await mortal_server.make_stream()
+    await _drained(courier)
+    outbox.put(message("t2", source))
+
+    assert courier.flush(10)
+    assert tasks(await everything(mortal_server.url, source)) == ["t1", "t2"]
+
+
+async def test_what_was_stored_and_waits_in_memory_is_stored_once_however_late_it_comes_again(
+    hire: Hire, mortal_server: NatsServer, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "spool").write_text("no directory")
+    mortal_server.start()
+    await mortal_server.make_stream(duplicate_window=_SHORT)
+    doubtful = [message(f"t{n}", source) for n in range(20)]
+    await _publish(mortal_server.url, doubtful[:10])
+    await _forgotten(mortal_server.url)
+    async with proxied(mortal_server.url) as proxy:
+        outbox, courier = hire(proxy.url)
+        assert await asyncio.to_thread(courier.flush, 10)
+
+        proxy.stall()
+        for one in doubtful:
+            outbox.put(one)
+        assert not await asyncio.to_thread(courier.flush, 10), "it is neither acknowledged nor on disk"
+        proxy.cut()
+        proxy.resume()
+        await soon(lambda: asyncio.to_thread(courier.flush, 1))
+
+    assert tasks(await everything(mortal_server.url, source)) == [f"t{n}" for n in range(20)]
+
+
+def test_a_disk_that_takes_nothing_is_not_tried_again_for_every_event(
+    tmp_path: Path, source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").write_text("no directory")
+    caplog.set_level("DEBUG", "bridge.crew.spool")
+    outbox = Outbox(max_bytes=250_000)
+    turns: list[None] = []
+    courier = Courier(
+        outbox, "nats://127.0.0.1:1", stream=STREAM, options=None, spool_directory=tmp_path / "spool",
+        tick=lambda: turns.append(None),
+    )  # fmt: skip
+    for n in range(300):
+        outbox.put(message(f"t{n}", source))
+    assert outbox.crowded
+    courier.start()
+    eventually(lambda: caplog.records)
+
+    for n in range(200):
+        outbox.put(message(f"late-{n}", source))
+        _wait_for_a_turn(outbox, turns)
+    courier.stop(0)
+
+    assert len(caplog.records) < 100
+
+
 def test_what_neither_nats_nor_the_disk_takes_is_counted_at_the_end(
     hire: Hire, tmp_path: Path, source: str
 ) -> None:
@@ -249,6 +316,19 @@ def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], s
     courier.stop(5)
 
     assert capfd.readouterr() == ("", "")
+
+
+def _wait_for_a_turn(outbox: Outbox, turns: list[None]) -> None:
+    before = len(turns)
+    outbox.call()
+    eventually(lambda: len(turns) > before)
+
+
+async def _publish(url: str, messages: list[Message]) -> None:
+    async with await nats.connect(url) as client:
+        for one in messages:
+            await client.publish(one.subject, one.payload, headers={"Nats-Msg-Id": one.event_id})
+        await client.flush()
 
 
 async def _holds(url: str, name: str, source: str) -> bool:

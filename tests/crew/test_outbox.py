@@ -111,3 +111,33 @@ def test_a_listener_is_woken_once_until_it_takes() -> None:
     outbox.take(10)
     outbox.put(message("c"))
     assert len(wakings) == 2
+
+
+def test_what_is_short_lived_makes_room_also_after_it_was_taken_and_put_back() -> None:
+    outbox = Outbox(max_bytes=30)
+    for name, short_lived in (("a", True), ("b", False), ("c", True)):
+        outbox.put(message(name, short_lived=short_lived))
+    outbox.put_back(outbox.take(2)[0])
+    outbox.put(message("d"))
+    outbox.put(message("e"))
+
+    assert outbox.shed == 2
+    assert names(outbox.take(10)[0]) == ["b", "d", "e"]
+
+
+def test_what_is_full_of_what_must_stay_takes_no_more_and_does_not_look_through_it() -> None:
+    class Watched(Message):
+        looks = 0
+
+        def __getattribute__(self, name: str) -> object:
+            Watched.looks += name == "short_lived"
+            return super().__getattribute__(name)
+
+    outbox = Outbox(max_bytes=1_000)
+    for number in range(100):
+        outbox.put(Watched(*message(str(number))))
+    Watched.looks = 0
+    for number in range(100):
+        outbox.put(message(f"late {number}"))
+
+    assert (len(outbox), outbox.shed, Watched.looks) == (100, 100, 0)
