@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nats
 from nats.js.api import StreamConfig
@@ -77,7 +78,7 @@ class NatsServer:
         assert self._process
         self._process.send_signal(signal.SIGCONT)
 
-    async def make_stream(self, *, expiring: bool = True, url: str | None = None, **config: int) -> None:
+    async def make_stream(self, *, expiring: bool = True, url: str | None = None, **config: Any) -> None:
         client = await nats.connect(url or self.url)
         stream = StreamConfig(name="CREW_EVENTS", subjects=SUBJECTS, allow_msg_ttl=expiring)
         await client.jetstream().add_stream(stream.evolve(**config))

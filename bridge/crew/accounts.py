@@ -15,7 +15,7 @@ class Accounts:
         self.published = 0
         """Acknowledged by the stream."""
         self.refused = 0
-        """Too large for the stream."""
+        """Too large for the stream, or of a family that it does not have."""
         self.not_spooled = 0
         """Neither NATS nor the disk took them in time."""
 

@@ -215,12 +215,12 @@ class Courier:
     async def _send(self, messages: list[Message], link: Link, *, again: bool = False) -> bool:
         try:
             send = link.send_again if again else link.send
-            refused = await send(messages, ACK_SECONDS)
+            refused = await send(messages, ACK_SECONDS, passing_over=True)
         except FAULTS as error:
             log.debug("not sent: %s", error)
             self._lose(link)
             return False
-        self.accounts.refused += len(refused)
+        self.accounts.refused += sum(not self._report.is_last(message) for message in refused)
         self.accounts.published += len(messages) - len(refused)
         return True
 

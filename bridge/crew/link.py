@@ -36,6 +36,8 @@ _WINDOW_SECONDS: Final = 120.0
 _MESSAGE_TOO_LARGE: Final = 10054
 """JetStream's error code for a message above the stream's ``max_msg_size``."""
 
+_UNTAKEN: Final = (NoStreamResponseError, APIError)
+
 Options = Mapping[str, Any]
 """Further arguments of ``nats.connect``: credentials, TLS."""
 
@@ -62,9 +64,12 @@ class Link:
         """Be ready for acknowledgements."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
-    async def send(self, batch: Sequence[Message], seconds: float) -> list[Message]:
+    async def send(
+        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False
+    ) -> list[Message]:
         """Return when all is acknowledged: the messages that the stream will never take, being too large.
 
+        With ``passing_over`` also those whose subjects it does not have, or nothing behind them would pass.
         Anything else that goes wrong raises one of `FAULTS`, and the whole batch is to be sent again over
         another link. ``seconds`` bounds the whole of it.
         """
@@ -72,12 +77,16 @@ class Link:
             async with asyncio.timeout(seconds):
                 acks = [await self._publish(message) for message in batch]
                 await self._all(acks)
-            return [message for message, ack in zip(batch, acks, strict=True) if not ack.result()]
+                sent = list(zip(batch, acks, strict=True))
+                foreign = await self._foreign(sent) if passing_over else []
+            return [message for message, ack in sent if message in foreign or not ack.result()]
         except FAULTS:
             self.faulty = True
             raise
 
-    async def send_again(self, batch: Sequence[Message], seconds: float) -> list[Message]:
+    async def send_again(
+        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False
+    ) -> list[Message]:
         """Like `send`, for what may have been sent over another link: what the stream holds is left out.
 
         Where it may not be looked into, all is sent, and the stream itself drops what it remembers.
@@ -86,7 +95,16 @@ class Link:
             batch = await not_stored(self._client, self._stream, batch, self._window)
         except FAULTS as error:
             log.debug("not known whether it is stored: %s", error)
-        return await self.send(batch, seconds)
+        return await self.send(batch, seconds, passing_over=passing_over)
+
+    async def _foreign(self, sent: Sequence[tuple[Message, asyncio.Future[bool]]]) -> list[Message]:
+        """What nobody took, or another stream would have: the stream is there, and not for its subject."""
+        untaken = [message for message, ack in sent if isinstance(ack.exception(), _UNTAKEN)]
+        if not untaken:
+            return []
+        info = await self._client.jetstream(timeout=CONNECT_SECONDS).stream_info(self._stream)
+        subjects = info.config.subjects or []
+        return [m for m in untaken if not any(_takes(subject, m.subject) for subject in subjects)]
 
     async def _all(self, acks: list[asyncio.Future[bool]]) -> None:
         """Wait for all; the client tells of its end by a callback, except where closing itself fails."""
@@ -139,6 +157,14 @@ class Link:
             if not ack.done():
                 ack.set_exception(ConnectionClosedError())
         self._unacked.clear()
+
+
+def _takes(pattern: str, subject: str) -> bool:
+    """Whether a stream's subject, with NATS' wildcards, is for this one."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">" and len(given) >= len(wanted):
+        given = [*given[: len(wanted) - 1], ">"]
+    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
 
 
 def _is_stored(answer: Msg) -> bool:

@@ -18,6 +18,7 @@ class LossReport:
     def __init__(self) -> None:
         self._reported = 0
         self._when = 0.0
+        self._last = ""
 
     def is_due(self, losses: Mapping[str, int], *, ending: bool) -> bool:
         """Whether there is something to say, and it is time; at the end it always is."""
@@ -28,6 +29,12 @@ class LossReport:
         """The report; what it says is said."""
         lost = sum(losses.values()) - self._reported
         self._reported, self._when = sum(losses.values()), monotonic()
-        return Message.of(
+        report = Message.of(
             create_system_event(COMPONENT, "error", data=losses, error=f"{lost} events were lost", lost=lost)
         )
+        self._last = report.event_id
+        return report
+
+    def is_last(self, message: Message) -> bool:
+        """Whether it is the last report, which itself is no loss to report."""
+        return message.event_id == self._last
