@@ -21,6 +21,11 @@ TEXT_CHARS: Final[dict[Content, int]] = {"none": 0, "cut": 2_000, "full": 100_00
 LABEL_CHARS: Final = 500
 STUB_CHARS: Final = 200
 _STUB_FIELDS: Final = 50
+_PAIR: Final = 2
+_NAME_CHARS: Final = 100
+_NAMING: Final = ("name", "key", "header")
+_NAMED: Final = frozenset({"value", "default"})
+"""As in ``{"name": "DB_PASSWORD", "value": "…"}``."""
 _MAX_VALUES: Final = 1_000
 _MAX_DEPTH: Final = 6
 _MAX_INT: Final = 2**53
@@ -60,15 +65,24 @@ class Cutter:
         if isinstance(value, Mapping):
             return dict(self._entries(path, value, limit, depth))
         if isinstance(value, (list, tuple, set, frozenset)):
-            return [self.plain(path, item, limit, depth - 1) for item in self._affordable(path, value, depth)]
+            return list(self._items(path, value, limit, depth))
         return self.text(path, value, limit)
+
+    def _items(self, path: str, value: Collection[Any], limit: int, depth: int) -> Iterator[Json]:
+        """A secret's name can stand before it: ``["api_key", "…"]``, ``["--password", "…"]``."""
+        named = False
+        for item in self._affordable(path, value, depth):
+            yield HIDDEN if named else self.plain(path, item, limit, depth - 1)
+            named = _names_secret(item) and (len(value) == _PAIR or item.startswith("-"))
 
     def _entries(
         self, path: str, value: Mapping[Any, Any], limit: int, depth: int
     ) -> Iterator[tuple[str, Json]]:
+        of_secret = any(_names_secret(value.get(key)) for key in _NAMING)
         for key, item in self._affordable(path, value.items(), depth):
             name = self.text(path, key, LABEL_CHARS)
-            yield name, HIDDEN if is_secret(name) else self.plain(f"{path}.{name}", item, limit, depth - 1)
+            hidden = is_secret(name) or (of_secret and name in _NAMED)
+            yield name, HIDDEN if hidden else self.plain(f"{path}.{name}", item, limit, depth - 1)
 
     def _affordable(self, path: str, items: Collection[Any], depth: int) -> Iterator[Any]:
         """As many items as the budget allows; how many there were is noted if some are left out."""
@@ -77,6 +91,11 @@ class Cutter:
                 self.notes[path] = max(len(items), index)
                 return
             yield item
+
+
+def _names_secret(value: object) -> bool:
+    """Whether it is a name, and a secret's: a sentence is not."""
+    return isinstance(value, str) and len(value) <= _NAME_CHARS and " " not in value and is_secret(value)
 
 
 def _number(value: float) -> Json:

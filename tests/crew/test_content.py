@@ -105,6 +105,22 @@ def test_names_of_secrets_are_known(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ([("X-Api-Key", "ab"), ("Accept", "*/*")], [["X-Api-Key", "[redacted]"], ["Accept", "*/*"]]),
+        ({"name": "DB_PASSWORD", "value": "ab"}, {"name": "DB_PASSWORD", "value": "[redacted]"}),
+        ({"key": "region", "value": "eu"}, {"key": "region", "value": "eu"}),
+        (["tool", "--password", "ab", "-n", "1"], ["tool", "--password", "[redacted]", "-n", "1"]),
+        (["I lost my password", "who"], ["I lost my password", "who"]),
+        (["password", "user", "mail"], ["password", "user", "mail"]),
+        ({"name": ["password"], "value": 1}, {"name": ["password"], "value": 1}),
+    ],
+)
+def test_a_value_whose_name_stands_beside_it_is_hidden_as_well(value: Any, kept: Any) -> None:
+    assert Cutter().plain("x", value, 100) == kept
+
+
+@pytest.mark.parametrize(
     "name", ["total_tokens", "key", "prompt", "max_tokens", "keyword", "compass", "author", "monkey"]
 )
 def test_harmless_names_are_left_alone(name: str) -> None:
