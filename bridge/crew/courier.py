@@ -18,7 +18,7 @@ from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse
-from bridge.crew.spool import Spool
+from bridge.crew.spool import MOST_ADOPTED, Spool
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +231,13 @@ class Courier:
             self._certain.add(spool)
         if not spool.waiting:
             spool.close()
+            self._adopt_more()
+
+    def _adopt_more(self) -> None:
+        """Look for more once all that were adopted are published, if there can be more."""
+        some, lost = self._adopted, sum(spool.lost for spool in self._adopted)
+        if len(some) == MOST_ADOPTED and not lost and not any(spool.waiting for spool in some):
+            self._adopted = Spool.left_behind(self._directory)
 
     def _backlog(self) -> Spool | None:
         return next((spool for spool in (self._spool, *self._adopted) if spool.waiting), None)

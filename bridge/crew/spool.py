@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -19,6 +20,8 @@ from bridge.crew.message import Message
 log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 * 1024 * 1024
+MOST_ADOPTED: Final = 16
+"""Each takes two file descriptors of the worker's, and an outage can leave thousands."""
 _GUARD_SECONDS: Final = 5.0
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY, event_id TEXT, subject TEXT,"
@@ -61,13 +64,13 @@ class Spool:
 
     @classmethod
     def left_behind(cls, directory: Path) -> list["Spool"]:
-        """The files of processes that have ended, oldest first; from now on this process's own."""
+        """The files of processes that have ended, the oldest 16; from now on this process's own."""
         try:
             if not directory.is_dir():
                 return []
             with _guarded(directory):
                 paths = sorted(directory.glob("*.sqlite"), key=_written)
-                return [spool for spool in map(cls, paths) if spool._adopt()]
+                return list(islice((spool for spool in map(cls, paths) if spool._adopt()), MOST_ADOPTED))
         except (sqlite3.Error, OSError) as error:
             log.warning("%s cannot be searched: %s", directory, error)
             return []
@@ -77,6 +80,8 @@ class Spool:
             self._lock()
         except sqlite3.Error as error:
             log.debug("%s is not ours to publish: %s", self._path.name, error)
+        if not self.waiting:
+            self.close()
         return self._database is not None
 
     def append(self, messages: Sequence[Message]) -> bool:

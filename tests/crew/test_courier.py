@@ -1,6 +1,7 @@
 """The courier: order through every failure, and what is lost is told."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from bridge.crew.courier import ACK_SECONDS, Courier
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM, Message
 from bridge.crew.outbox import Outbox
-from bridge.crew.spool import Spool
+from bridge.crew.spool import MOST_ADOPTED, Spool
 from contracts import create_execution_event, create_task_event
 from tests.crew.stored import Stored, everything
 from tests.nats_server import NatsServer
@@ -157,6 +158,26 @@ async def test_a_message_that_is_too_large_holds_nothing_up_and_is_reported(
 
     assert tasks(await everything(mortal_server.url, source)) == ["small"]
     assert (report["lost"], report["refused"]) == (2, 2)
+
+
+async def test_what_many_processes_left_is_published_a_few_files_at_a_time(
+    hire: Hire, stream_url: str, source: str, tmp_path: Path
+) -> None:
+    for n in range(3 * MOST_ADOPTED):
+        left = Spool.fresh(tmp_path / "spool")
+        left.append([message(f"t{n}", source)])
+        left.close()
+        os.utime(left._path, (n, n))
+    few = Spool.left_behind(tmp_path / "spool")
+    assert len(few) == MOST_ADOPTED
+    for spool in few:
+        spool.close()
+
+    _, courier = hire(stream_url)
+    eventually(lambda: not list((tmp_path / "spool").glob("*.sqlite")))
+    assert courier.flush(10)
+
+    assert tasks(await everything(stream_url, source)) == [f"t{n}" for n in range(3 * MOST_ADOPTED)]
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
