@@ -27,6 +27,8 @@ _NAMING: Final = ("name", "key", "header")
 _NAMED: Final = frozenset({"value", "default"})
 """As in ``{"name": "DB_PASSWORD", "value": "…"}``."""
 _MAX_VALUES: Final = 1_000
+_MAX_CHARS: Final = 500_000
+"""Of all texts of one event: to look through more takes a crew its time, for what becomes a stub."""
 _MAX_DEPTH: Final = 6
 _MAX_INT: Final = 2**53
 _MAX_FLOAT: Final = 1e300
@@ -42,6 +44,7 @@ class Cutter:
         self.notes: dict[str, int] = {}
         """The full length in characters of each text that was cut, by its path: ``inputs.topic``."""
         self._budget = _MAX_VALUES
+        self._chars = _MAX_CHARS
 
     def text(self, path: str, value: object, limit: int) -> str:
         """``value`` as valid Unicode of ``limit`` characters at most, with an ellipsis if there were more.
@@ -49,6 +52,8 @@ class Cutter:
         What looks like a secret in it is hidden.
         """
         whole = text_of(value)
+        limit = min(limit, max(self._chars, LABEL_CHARS))
+        self._chars -= min(len(whole), limit)
         text = scrubbed(whole, limit)
         if len(whole) > limit:
             self.notes[path] = len(whole)
@@ -87,7 +92,7 @@ class Cutter:
     def _affordable(self, path: str, items: Collection[Any], depth: int) -> Iterator[Any]:
         """As many items as the budget allows; how many there were is noted if some are left out."""
         for index, item in enumerate(tuple(items)):
-            if self._budget <= 0 or depth <= 0:
+            if min(self._budget, self._chars, depth) <= 0:
                 self.notes[path] = max(len(items), index)
                 return
             yield item

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MOST_ADOPTED: Final = 16
-"""Each takes two file descriptors of the worker's, and an outage can leave thousands."""
+"""Each is an open file or two of the worker's, and an outage can leave thousands."""
 _GUARD_SECONDS: Final = 5.0
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY, event_id TEXT, subject TEXT,"

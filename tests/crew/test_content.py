@@ -64,6 +64,11 @@ def test_values_are_bounded_in_number_and_depth() -> None:
     assert len(json.dumps(cutter.plain("x", [["a"] * 1_000] * 1_000, 10))) < 50_000
     assert cutter.notes == {"x": 1_000}
 
+    cutter = Cutter()
+    texts = cutter.plain("x", ["a" * 99_000] * 900, 100_000)
+    assert 490_000 < sum(map(len, texts)) < 510_000
+    assert cutter.notes["x"] == 900
+
     deep: list[Any] = []
     for _ in range(100):
         deep = [deep]
