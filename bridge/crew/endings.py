@@ -5,7 +5,10 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
+
+_FIRST: Final = 1
+"""The number of a container's first process, which the signal's default does not end."""
 
 
 class Sigterm:
@@ -42,3 +45,5 @@ class Sigterm:
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
+    if os.getpid() == _FIRST:
+        os._exit(128 + signal.SIGTERM)

@@ -1,7 +1,10 @@
 """The tap by itself: what a process can do with it, and what the process's signals do."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +21,14 @@ from contracts import create_queue_event
 from tests.crew.bench import Crew, event
 from tests.crew.stored import everything
 
+FIRST = """
+import os, signal
+from bridge.crew.endings import Sigterm
+print(os.getpid(), flush=True)
+Sigterm(lambda die: die()).install()
+os.kill(os.getpid(), signal.SIGTERM)
+print("it goes on", flush=True)
+"""
 STARTS = frozenset({"crew_kickoff_started"})
 
 
@@ -111,3 +122,14 @@ def test_sigterm_is_left_alone_outside_the_main_thread_and_where_it_has_a_handle
         sigterm.remove()
     finally:
         signal.signal(signal.SIGTERM, own)
+
+
+def test_the_first_process_of_a_container_ends_by_sigterm_as_well() -> None:
+    contained = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if not shutil.which("unshare") or subprocess.run([*contained, "true"], check=False).returncode:
+        pytest.skip("no container can be made here")
+
+    ended = subprocess.run(
+        [*contained, sys.executable, "-c", FIRST], check=False, capture_output=True, text=True
+    )
+    assert (ended.stdout, ended.returncode) == ("1\n", 128 + signal.SIGTERM)
