@@ -14,7 +14,8 @@ from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.conftest import Client, StartBridge
 from tests.nats_server import NatsServer
-from tests.waiting import soon
+from tests.proxy import proxied
+from tests.waiting import soon, until
 
 _MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
 
@@ -149,3 +150,21 @@ async def test_the_page_waits_as_long_for_a_heartbeat_as_the_bridge_says(
         _, numbers = await bridge.get("/metrics")
 
     assert 'crew_bridge_connections_opened_total{endpoint="custom"} 1.0' in numbers
+
+
+async def test_a_connection_that_says_nothing_is_replaced_at_once(
+    bridge: Client, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    async with proxied(bridge.url) as proxy:
+        await page.clock.install()
+        await page.goto(proxy.url)
+        await page.locator("#state.live").wait_for()
+        proxy.stall()
+        await _publish(publisher, new_id, "r1")
+        made = proxy.connections
+        await page.clock.fast_forward(40_000)
+        await until(lambda: proxy.connections > made)
+        await page.get_by_text("reconnecting").wait_for()
+        proxy.resume()
+        await page.locator("#state.live").wait_for()
+        await _shows(page, ["r1"])

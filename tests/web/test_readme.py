@@ -17,7 +17,8 @@ from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import Client
 from tests.conftest import StartBridge
-from tests.waiting import soon
+from tests.proxy import proxied
+from tests.waiting import soon, until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 _CLIENT = README.partition("```js\n")[2].partition("```")[0]
@@ -52,6 +53,27 @@ async def test_the_client_of_the_readme_shows_everything_once_over_a_restart_of_
         await _is_watched(bridge, new_id)
         await publish("r4")
         await soon(lambda: is_shown("r1", "r2", "r3", "r4"))
+
+
+async def test_the_client_of_the_readme_leaves_a_connection_that_says_nothing(
+    bridge: Client, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    said: list[str] = []
+    page.on("console", lambda line: said.append(line.text) if line.type != "error" else None)
+    await page.clock.install()
+    await page.goto(bridge.url)
+    async with proxied(bridge.url) as proxy:
+        address = urlsplit(proxy.url).netloc
+        await page.add_script_tag(content=_CLIENT.replace(_LOCAL, address).replace("job-7", new_id))
+        await _is_watched(bridge, new_id)
+        await publisher.publish(create_task_event("t1", "completed", execution_id=new_id))
+        await until(lambda: said == ["task.completed {}"])
+        proxy.stall()
+        await publisher.publish(create_task_event("t2", "failed", execution_id=new_id, error="late"))
+        await page.clock.fast_forward(40_000)
+        await until(lambda: proxy.connections == 2)
+        proxy.resume()
+        await until(lambda: said == ["task.completed {}", 'task.failed {"error":"late"}'])
 
 
 async def _is_watched(bridge: Client, execution_id: str) -> None:
