@@ -1,5 +1,6 @@
 """What is never published: values with the name of a secret, and what in a text looks like one."""
 
+import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -98,6 +99,14 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
         ),
     ),
     (
+        (("value",), _HINTS),
+        re.compile(
+            rf"([\"'](?:name|key|header)\\*[\"']\s*:\s*\\*[\"'][\w.-]{{0,99}}(?:{'|'.join(_NAMED)})[\w.-]{{0,99}}"
+            rf"\\*[\"']\s*,\s*\\*[\"']value\\*[\"']\s*:\s*(\\*[\"']))(?:(?!\2)(?:\\.|.))+",
+            re.S,
+        ),
+    ),
+    (
         (("--",), ("-key ", "token ", "secret ", "password ", "pass ")),
         re.compile(r"(--[\w-]{0,40}(?:-key|token|secret|password|pass) +)[^\s\"'\\-][^\s\"'\\]*"),
     ),
@@ -111,6 +120,8 @@ text has one of each of its hints. What its first group has matched stays. Nothi
 taking it: an answer of 100,000 characters is looked through in its length, not in its square.
 """
 _SHORT: Final = 200
+_LEAST_CHARS: Final = 8
+"""A shorter value of a variable could be any word."""
 _SIGNS: Final = re.compile(
     "|".join(sorted({re.escape(hint) for needed, _ in _PATTERNS for hint in needed[0]}))
 )
@@ -127,27 +138,46 @@ def scrubbed(text: str, limit: int, begin: int = 0) -> str:
 
     What stands before and behind them is looked at too. Known are the forms that errors and logs have secrets
     in: URLs with a password or a signature, ``Bearer`` and ``Basic``, cookies, private keys, the prefixes of
-    well-known issuers, ``password=``. A secret that looks like any other word is not.
+    well-known issuers, ``password=``; and what this process's variables with a secret's name hold. A secret
+    that looks like any other word is not.
     """
     seen = text[: limit + _SLACK]
+    known = _of_environment(len(os.environ))
     whole = not begin and len(text) <= min(limit, _SHORT)
-    return _scrubbed_short(seen) if whole else _scrubbed(seen, limit, begin)
+    return _scrubbed_short(seen, known) if whole else _scrubbed(seen, known, limit, begin)
+
+
+@lru_cache(1)
+def _of_environment(_size: int) -> tuple[str, ...]:
+    """The secrets among the variables of this process, looked for again when there are more of them."""
+    values = (os.environ.get(name, "") for name in tuple(os.environ) if is_secret(name))
+    return tuple(value for value in values if len(value) >= _LEAST_CHARS)
 
 
 @lru_cache(1_024)
-def _scrubbed_short(text: str) -> str:
+def _scrubbed_short(text: str, known: tuple[str, ...]) -> str:
     """Most short texts are names, which every event of a run repeats."""
-    return _scrubbed(text, len(text)) if _SIGNS.search(_lower(text)) else text
+    if _SIGNS.search(_lower(text)) or any(value in text for value in known):
+        return _scrubbed(text, known, len(text))
+    return text
 
 
-def _scrubbed(text: str, limit: int, begin: int = 0) -> str:
+def _scrubbed(text: str, known: tuple[str, ...], limit: int, begin: int = 0) -> str:
     lower = _lower(text)
     parts, end = [], begin
-    for first, stop in sorted(_secrets(lower)):
+    for first, stop in sorted((*_secrets(lower), *_places(text, known))):
         if stop > end and first < limit:
             parts += [text[end:first], HIDDEN] if first >= end or end == begin else []
             end = stop
     return "".join((*parts, text[end:limit])) if parts else text[begin:limit]
+
+
+def _places(text: str, known: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    for value in known:
+        place = text.find(value)
+        while place >= 0:
+            yield place, place + len(value)
+            place = text.find(value, place + len(value))
 
 
 def _lower(text: str) -> str:

@@ -176,6 +176,14 @@ def test_harmless_names_are_left_alone(name: str) -> None:
             "The password is hunter22, the api key is `a1b2c3`",
             "The password is [redacted], the api key is `[redacted]`",
         ),
+        (
+            '{"env": [{"name": "DB_PASSWORD", "value": "horse battery"}, {"name": "n", "value": "1"}]}',
+            '{"env": [{"name": "DB_PASSWORD", "value": "[redacted]"}, {"name": "n", "value": "1"}]}',
+        ),
+        (
+            r'"[{\"key\": \"X-Api-Key\", \"value\": \"horse\"}]"',
+            r'"[{\"key\": \"X-Api-Key\", \"value\": \"[redacted]\"}]"',
+        ),
         ("curl -u bob:hunter2 -k, tool --pass hunter2", "curl -u [redacted] -k, tool --pass [redacted]"),
     ],
 )
@@ -195,6 +203,7 @@ def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(text: str, kept: 
         "http://host:8080/path/a@b, https://user@host/x, docker run -u 1000:1000 x",
         '{"key": "PROJ-1234"}, primary_key=ab12cd34, auth: required, pass=True, key=value',
         "the token is required, the password is wrong, the secret is 1234567, the answer is a1b2c3d4",
+        '[{"name": "primary_key", "value": "id"}, {"name": "author", "value": "Ann"}]',
         "Asia, asiaticpatterns, pass the basic test; cookies: 12",
     ],
 )
@@ -220,6 +229,8 @@ def test_ordinary_words_stay(text: str) -> None:
         " -u a",
         "://a",
         "://a@",
+        '"name": "token", "value": ',
+        '"name": "',
     ],
 )
 def test_long_answers_are_looked_through_in_their_length_and_not_in_its_square(text: str) -> None:
@@ -279,3 +290,18 @@ def test_a_hidden_secret_makes_no_room_for_half_of_another_behind_the_limit() ->
     text = f"token={'a1' * 140} {'x ' * 27}eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 
     assert Cutter().text("x", text, 100) == "token=[redacted]…"
+
+
+def test_the_secrets_of_the_environment_are_known_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "refused: horse-battery, in Sesame, by STRIPE_KEY: Zebra-Crossing"
+    assert Cutter().text("x", text, 500) == text
+
+    monkeypatch.setenv("MY_DB_PASSWORD", "horse-battery")
+    monkeypatch.setenv("STRIPE_KEY", "Zebra-Crossing")
+    monkeypatch.setenv("A_SECRET", "Sesame")
+    monkeypatch.setenv("A_PLACE", "refused: ")
+    hidden = "refused: [redacted], in Sesame, by STRIPE_KEY: [redacted]"
+    assert Cutter().text("x", text, 500) == hidden
+    assert Cutter().text("x", text * 9, 5_000) == hidden * 9
