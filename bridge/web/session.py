@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from bridge.core.commands import answer, refusal
@@ -100,9 +100,20 @@ class Session:
                 await asyncio.shield(self._writer.drain())
 
     async def run(self, hub: Hub, connection: Connection, seek: Seek, *, max_errors: int) -> None:
-        """Listen until one side ends the connection, then end it properly."""
+        """Listen until one side ends the connection, then end it properly.
+
+        All in one coroutine: each that a connection waits in takes 0.3 KiB.
+        """
+        clock, code = asyncio.get_running_loop().time, None
         try:
-            self.close_code = await self._listen(hub, connection, seek, max_errors)
+            while code is None:
+                message = await self.response.receive()
+                connection.last_heard = clock()
+                code = await self._hear(hub, connection, seek, message)
+                if code is None and connection.errors > max_errors:
+                    hub.close(connection, CloseCode.TOO_MANY_ERRORS, "too many refused messages")
+                    code = self.close_code
+            self.close_code = code
         except asyncio.CancelledError:
             if self._ending is None or self._task is None or self._task.uncancel():
                 raise
@@ -111,32 +122,26 @@ class Session:
             hub.close(connection, self.close_code, "")
         await self._say_goodbye()
 
-    async def _listen(self, hub: Hub, connection: Connection, seek: Seek, max_errors: int) -> int:
-        """Answer message after message; returns the code that ended it, ours or the client's."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            message = await self.response.receive()
-            connection.last_heard = clock()
-            match message.type:
-                case WSMsgType.TEXT:
-                    found = await found_for(seek, connection, message.data)
-                    self._answer(hub, connection, answer(hub, connection, message.data, found))
-                case WSMsgType.BINARY:
-                    reason = "commands are JSON in text messages"
-                    self._answer(hub, connection, refusal(hub, connection, "binary_unsupported", reason))
-                case WSMsgType.PING:
-                    connection.write(frame(message.data, Opcode.PONG), 0)
-                case WSMsgType.PONG:
-                    pass
-                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
-                    # Ours, for a breach of the protocol: aiohttp forgets it while it says goodbye.
-                    return int(message.data.code)
-                case _:
-                    return int(self.response.close_code or _ABNORMAL)
-            if connection.errors > max_errors:
-                hub.close(connection, CloseCode.TOO_MANY_ERRORS, "too many refused messages")
-                return self.close_code
-            await self.drained()
+    async def _hear(self, hub: Hub, connection: Connection, seek: Seek, message: WSMessage) -> int | None:
+        """Deal with one message; returns the code that it ends the connection with, ours or the client's."""
+        match message.type:
+            case WSMsgType.TEXT:
+                found = await found_for(seek, connection, message.data)
+                self._answer(hub, connection, answer(hub, connection, message.data, found))
+            case WSMsgType.BINARY:
+                reason = "commands are JSON in text messages"
+                self._answer(hub, connection, refusal(hub, connection, "binary_unsupported", reason))
+            case WSMsgType.PING:
+                connection.write(frame(message.data, Opcode.PONG), 0)
+            case WSMsgType.PONG:
+                pass
+            case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
+                # Ours, for a breach of the protocol: aiohttp forgets it while it says goodbye.
+                return int(message.data.code)
+            case _:
+                return int(self.response.close_code or _ABNORMAL)
+        await self.drained()
+        return None
 
     def _answer(self, hub: Hub, connection: Connection, message: Message) -> None:
         connection.say(message)
