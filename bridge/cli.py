@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"not a valid event: {error}", _USAGE)
     except BrokenPipeError:
         # Who read our output, `head` say, has enough; Python must not try again at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 1
     except (EmbeddedServerError, UnfitStreamError, OSError) as error:
         return _say(str(error) or type(error).__name__, 1)
@@ -66,6 +66,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _say(message: str, code: int) -> int:
     print(f"crew-bridge: {message}", file=sys.stderr)
     return code
+
+
+def _tell(text: str) -> None:
+    """Show a line; where it is not taken any more it is lost, and whoever serves goes on."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        _silence()
+
+
+def _silence() -> None:
+    """Let what is still to be written, also at Python's exit, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
@@ -83,9 +98,9 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     """Run a bridge, or several, until somebody ends it."""
     stop = _stop_signals()
     if arguments.workers > 1:
-        return await siblings.serve(settings, arguments.workers, stop, partial(print, flush=True))
+        return await siblings.serve(settings, arguments.workers, stop, _tell)
     async with running(settings) as bridge:
-        print(f"Crew Bridge: {bridge.url}  (NATS: {bridge.nats_url})", flush=True)
+        _tell(f"Crew Bridge: {bridge.url}  (NATS: {bridge.nats_url})")
         await stop.wait()
     return 0
 
@@ -94,11 +109,11 @@ async def _demo(settings: Settings, _: argparse.Namespace) -> int:
     """Run a bridge and a crew that never rests."""
     stop = _stop_signals()
     async with running(settings) as bridge:
-        print(_welcome(bridge), flush=True)
+        _tell(_welcome(bridge))
         async with asyncio.TaskGroup() as tasks:
             working = (
                 tasks.create_task(play(bridge.nats_url)),
-                tasks.create_task(show_numbers(bridge.url, partial(print, flush=True))),
+                tasks.create_task(show_numbers(bridge.url, _tell)),
             )
             await stop.wait()
             for task in working:

@@ -124,25 +124,34 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
         "disconnected_cb": events.disconnected,
         "error_cb": events.failed,
     }
-    await client.connect(
-        [server.strip() for server in url.split(",")],
-        name=name,
-        max_reconnect_attempts=-1,
-        ping_interval=_PING_SECONDS,
-        max_outstanding_pings=_UNANSWERED_PINGS,
-        reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # seconds; only asyncio.sleep sees it
-        **callbacks,  # type: ignore[arg-type]  # the annotation wants Callback aliases that are private
-    )
-    events.is_connected = True
-    events.is_down = False
-    log.info("nats connected")
     try:
+        await client.connect(
+            [server.strip() for server in url.split(",")],
+            name=name,
+            max_reconnect_attempts=-1,
+            ping_interval=_PING_SECONDS,
+            max_outstanding_pings=_UNANSWERED_PINGS,
+            reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # seconds; only asyncio.sleep sees it
+            **callbacks,  # type: ignore[arg-type]  # the annotation wants Callback aliases that are private
+        )
+    except asyncio.CancelledError:
+        await _close(client)
+        raise
+    try:
+        end_if_cancelled()
+        events.is_connected = True
+        events.is_down = False
+        log.info("nats connected")
         yield client
     finally:
         events.is_ending = True
-        with suppress(TimeoutError, OSError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await client.close()
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
 
 
 async def stay_connected(
@@ -190,7 +199,7 @@ async def revive(client: Client, seconds: float) -> None:
 
 
 def end_if_cancelled() -> None:
-    """``asyncio.wait_for`` of Python 3.11, in nats-py's requests, may lose a cancellation: look again."""
+    """A cancellation may be lost in nats-py, in its flush or in Python 3.11's ``wait_for``: look again."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -189,6 +189,7 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
 
     ``url`` may name several servers, with commas between them.
     """
+    asked = cancellations()
     client = Client()
     links: list[Link] = []
 
@@ -196,26 +197,43 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
         for link in links:
             link.break_off()
 
-    await client.connect(
-        servers=[server.strip() for server in url.split(",")],
-        **{"name": "crew-bridge worker", "connect_timeout": CONNECT_SECONDS, **(options or {})},
-        allow_reconnect=False,
-        max_reconnect_attempts=1,
-        reconnect_time_wait=0,
-        ping_interval=PING_SECONDS,
-        max_outstanding_pings=2,
-        error_cb=_note,
-        closed_cb=on_closed,
-    )
+    try:
+        await client.connect(
+            servers=[server.strip() for server in url.split(",")],
+            **{"name": "crew-bridge worker", "connect_timeout": CONNECT_SECONDS, **(options or {})},
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=2,
+            error_cb=_note,
+            closed_cb=on_closed,
+        )
+    except asyncio.CancelledError:
+        await _close(client)
+        raise
     try:
         config = await _config(client, stream)
         expiring, window = bool(config.allow_msg_ttl), config.duplicate_window or _WINDOW_SECONDS
         links.append(Link(client, stream, expiring=expiring, window=window))
         await links[0].open()
+        end_if_cancelled(asked)
         yield links[0]
     finally:
         await on_closed()
         await _close(client)
+
+
+def cancellations() -> int:
+    """How often this task was asked to end. One that cleans up was, and may still use a link."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def end_if_cancelled(asked: int) -> None:
+    """A cancellation may be lost in nats-py, in its flush or in Python 3.11's ``wait_for``: look again."""
+    if cancellations() > asked:
+        raise asyncio.CancelledError
 
 
 async def _close(client: Client) -> None:

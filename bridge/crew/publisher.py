@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from bridge.crew.link import FAULTS, Link, Options, connected
+from bridge.crew.link import FAULTS, Link, Options, cancellations, connected, end_if_cancelled
 from bridge.crew.message import STREAM, Message
 from contracts import WebSocketEvent
 
@@ -51,13 +51,15 @@ class EventPublisher:
         take, because it is too large, raises `ValueError`.
         """
         message = Message.of(event)
-        pause, again = _FIRST_PAUSE, False
+        pause, again, asked = _FIRST_PAUSE, False, cancellations()
         while not await self._attempt(message, again=again):
+            end_if_cancelled(asked)
             self.retries += 1
             again = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         self.published += 1
+        end_if_cancelled(asked)
 
     async def _attempt(self, message: Message, *, again: bool) -> bool:
         try:

@@ -34,6 +34,22 @@ async def test_who_gives_up_waiting_gets_out() -> None:
         waiting.cancel()
 
 
+async def test_who_is_cancelled_at_any_moment_ends(server: NatsServer) -> None:
+    """nats-py loses cancellations that come while it connects."""
+
+    async def stay() -> None:
+        async with connected(server.url, "test", ConnectionEvents()):
+            await asyncio.Event().wait()
+
+    for tenths in range(100):
+        async with asyncio.TaskGroup() as tasks:
+            staying = tasks.create_task(stay())
+            await asyncio.wait([staying], timeout=tenths / 10_000)
+            staying.cancel()
+            await asyncio.wait([staying], timeout=10)
+            assert staying.cancelled()
+
+
 async def test_a_killed_server_is_come_back_to_and_everybody_told(server: NatsServer) -> None:
     events = ConnectionEvents()
     told: list[str] = []

@@ -143,3 +143,38 @@ async def test_who_gives_up_waiting_gets_out(source: str) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), EventPublisher("nats://127.0.0.1:1") as publisher:
             await publisher.publish(create_task_event("t1", "completed", source=source))
+
+
+async def test_who_is_cancelled_at_any_moment_ends(stream_url: str, source: str) -> None:
+    """nats-py loses cancellations that come while it connects or flushes."""
+
+    async def publish_for_ever() -> None:
+        async with EventPublisher(stream_url) as publisher:
+            while True:
+                await publisher.publish(create_queue_event("inbox", "cleared", source=source))
+
+    for tenths in range(200):
+        async with asyncio.TaskGroup() as tasks:
+            publishing = tasks.create_task(publish_for_ever())
+            await asyncio.wait([publishing], timeout=tenths / 10_000)
+            publishing.cancel()
+            await asyncio.wait([publishing], timeout=10)
+            assert publishing.cancelled()
+
+
+async def test_who_cleans_up_after_a_cancellation_may_still_publish(stream_url: str, source: str) -> None:
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            async with EventPublisher(stream_url) as publisher:
+                await publisher.publish(
+                    create_execution_event("e1", "failed", error="stopped", source=source)
+                )
+
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        working = tasks.create_task(work())
+        await asyncio.wait([working], timeout=0.01)
+        working.cancel()
+
+    assert [message.type for message in await everything(stream_url, source)] == ["execution.failed"]
