@@ -37,6 +37,15 @@ def _long_turns(held: Held) -> float:
     return float(sum(loads[name]["turns"]["too_long"] for name in loads if name.startswith("10000x")))
 
 
+def _compression(load: str, name: str) -> Aim:
+    return Aim(
+        f"CPU with aiohttp's compression ÷ with the shared one, {load} events/s",
+        4,
+        lambda held: held["special"]["compression"][name]["ratio"],
+        is_least=True,
+    )
+
+
 AIMS: Final = (
     Aim("KiB an idle connection", 20, lambda held: held["special"]["idle"]["bridge"]["rss_bytes"] / 1024),
     Aim(
@@ -51,18 +60,8 @@ AIMS: Final = (
         1.4,
         lambda held: held["scenarios"]["1000x20"]["cpu_ratio_to_limit"],
     ),
-    Aim(
-        "CPU with aiohttp's compression ÷ with the shared one, 500 x 100 events/s",
-        4,
-        lambda held: held["special"]["compression"]["500x100"]["ratio"],
-        is_least=True,
-    ),
-    Aim(
-        "CPU with aiohttp's compression ÷ with the shared one, 1,000 x 100 events/s",
-        4,
-        lambda held: held["special"]["compression"]["1000x100"]["ratio"],
-        is_least=True,
-    ),
+    _compression("500 x 100", "500x100"),
+    _compression("1,000 x 100", "1000x100"),
     Aim(
         "the share that 900 connections get while 100 never read",
         1,

@@ -79,6 +79,15 @@ async def read(parser: Parser, data: bytes, cuts: list[int]) -> None:
         await parser.parse(data[begin:end])
 
 
+def _readable(notes: Notes) -> tuple[ExpressParser, TcpTransport, asyncio.StreamReader]:
+    """A parser that notes what it reads, one subscription at once, and what its bytes come through."""
+    parser = ExpressParser(notes)  # type: ignore[arg-type]  # what a parser needs of a client
+    parser.takers[b"7"] = notes.take
+    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
+    transport._io_reader = reader = asyncio.StreamReader()
+    return parser, transport, reader
+
+
 def _places(data: bytes, cuts: list[int]) -> list[int]:
     return [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
 
@@ -108,11 +117,8 @@ async def test_what_comes_while_earlier_things_wait_to_be_read_is_read_after_the
     parts: list[bytes], cuts: list[int], pauses: list[bool]
 ) -> None:
     ours, theirs = Notes(), Notes()
-    parser = ExpressParser(ours)  # type: ignore[arg-type]  # what a parser needs of a client
-    parser.takers[b"7"] = ours.take
+    parser, transport, reader = _readable(ours)
     ours.is_slow = True
-    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
-    transport._io_reader = reader = asyncio.StreamReader()
 
     async def reading() -> None:
         while data := await reader.read(100):
@@ -134,10 +140,7 @@ async def test_what_comes_while_earlier_things_wait_to_be_read_is_read_after_the
 
 async def test_what_comes_in_order_is_taken_before_anybody_reads() -> None:
     notes = Notes()
-    parser = ExpressParser(notes)  # type: ignore[arg-type]  # what a parser needs of a client
-    parser.takers[b"7"] = notes.take
-    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
-    transport._io_reader = reader = asyncio.StreamReader()
+    parser, transport, reader = _readable(notes)
     message = b"MSG task.failed 7 %b 3\r\nabc\r\n" % REPLY
 
     with fed_first(transport, parser):
@@ -151,10 +154,7 @@ async def test_what_comes_in_order_is_taken_before_anybody_reads() -> None:
 
 async def test_much_at_once_waits_for_its_turn() -> None:
     notes = Notes()
-    parser = ExpressParser(notes)  # type: ignore[arg-type]  # what a parser needs of a client
-    parser.takers[b"7"] = notes.take
-    transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py's
-    transport._io_reader = reader = asyncio.StreamReader()
+    parser, transport, reader = _readable(notes)
     message = b"MSG task.failed 7 %b 20000\r\n%b\r\n" % (REPLY, b"x" * 20_000)
 
     with fed_first(transport, parser):
