@@ -6,7 +6,7 @@ bridge's own makes all of them answer.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from time import monotonic
 from typing import Final, Literal
@@ -15,12 +15,11 @@ from uuid import uuid4
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import ServiceConfig
 
-from bridge.broker.connection import ConnectionEvents, end_if_cancelled
+from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled
 from bridge.broker.parts import cut
 from bridge.broker.peers import HELLO_SECONDS, Hello, Peers
 from bridge.broker.relay import Relay, Source, Take
@@ -104,7 +103,7 @@ class Cluster:
                     end_if_cancelled()
                     await asyncio.sleep(HELLO_SECONDS)
                     await self._say("here")
-        except (NatsError, TimeoutError, OSError) as error:
+        except FAULTS as error:
             log.warning("not among the bridges", error=str(error) or type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
         finally:
@@ -122,7 +121,7 @@ class Cluster:
                 await self._ask(client, verb, question, round_)
         except TimeoutError:
             pass
-        except NatsError as error:
+        except FAULTS as error:
             log.warning("the other bridges could not be asked", error=str(error) or type(error).__name__)
             return Replies((), tuple(sorted(expected.values())), reachable=False)
         return Replies(tuple(round_.replies), round_.missing, reachable=True)
@@ -131,7 +130,7 @@ class Cluster:
         """Let all other bridges hear something, once; where there is no NATS, nobody does."""
         client = self._client
         if client is not None and client.is_connected:
-            with suppress(NatsError):
+            with suppress(*FAULTS):
                 await client.publish(f"{self._prefix}.told.{verb}.{self._id}", news)
 
     @asynccontextmanager
@@ -143,7 +142,13 @@ class Cluster:
         client = self._client
         if client is None or not client.is_connected:
             raise OSError("there is no NATS")
-        async with self._relay.following(client, instance, verb, question, take):
+        async with AsyncExitStack() as following:
+            try:
+                await following.enter_async_context(
+                    self._relay.following(client, instance, verb, question, take)
+                )
+            except FAULTS as error:
+                raise OSError(str(error) or type(error).__name__) from error
             yield
 
     async def _ask(self, client: Client, verb: str, question: bytes, round_: Round) -> None:
@@ -176,7 +181,7 @@ class Cluster:
             yield
         finally:
             if client.is_connected:
-                with suppress(NatsError, TimeoutError):
+                with suppress(*FAULTS):
                     async with asyncio.timeout(_GOODBYE_SECONDS):
                         await hellos.unsubscribe()
                         await news.unsubscribe()
@@ -230,7 +235,7 @@ class Cluster:
 
     async def _say(self, state: Literal["asking", "here", "leaving"]) -> None:
         if self._client is not None and self._client.is_connected:
-            with suppress(NatsError):
+            with suppress(*FAULTS):
                 await self._publish_hello(self._client, state)
 
     async def _publish_hello(self, client: Client, state: Literal["asking", "here", "leaving"]) -> None:

@@ -1,9 +1,10 @@
 """The connection to NATS, which outlives the server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client, Srv
@@ -14,6 +15,12 @@ from nats.errors import SlowConsumerError
 from bridge.broker.express import ExpressParser, fed_first, utf8
 
 log = structlog.get_logger(__name__)
+
+FAULTS: Final = (NatsError, OSError, TimeoutError)
+"""Everything that our client raises while its connection goes, or where the server does not do as asked."""
+_TRIPPED: Final = (RuntimeError, AttributeError, AssertionError, asyncio.InvalidStateError, EOFError)
+"""What else comes out of nats-py then, and one of `FAULTS` out of our client: uvloop raises RuntimeError for
+a closed transport, nats-py trips over what the loss has taken away."""
 
 _RECONNECT_WAIT_SECONDS = 0.5
 _PING_SECONDS = 5
@@ -94,6 +101,30 @@ class _Client(Client):
         self._ps.reset()
         await super()._connect_to_server(s)
 
+    async def _process_connect_init(self) -> None:
+        """Whatever it is that answers, and however it ends: nats-py tries again after its own errors only."""
+        with _as_connection_error(*_TRIPPED, ValueError):
+            await super()._process_connect_init()
+
+    async def _request_new_style(self, *arguments: Any, **options: Any) -> Msg:
+        with _as_connection_error(*_TRIPPED):
+            message: Msg = await super()._request_new_style(*arguments, **options)
+            return message
+
+    async def _send_ping(self, future: asyncio.Future[None] | None = None) -> None:
+        with _as_connection_error(*_TRIPPED):
+            await super()._send_ping(future)
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        """An `OSError` where the connection is gone: with it nats-py's reading task makes a new one."""
+        with _as_connection_error(*_TRIPPED):
+            return await super()._flush_pending(force_flush)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """Send nothing more: nats-py, failing at that, would close nothing else."""
+        self._pending, self._pending_data_size = [], 0
+        await super()._close(status, do_cbs)
+
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         """None for what is malformed: the server passes on, and keeps, whatever a publisher sends."""
         try:
@@ -109,6 +140,16 @@ class _Client(Client):
             sid, utf8(subject).encode(), utf8(reply).encode(), data, headers
         )
         return message
+
+
+@contextmanager
+def _as_connection_error(*kinds: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kinds as error:
+        if isinstance(error, (NatsError, OSError)):
+            raise
+        raise ConnectionError(str(error) or type(error).__name__) from error
 
 
 @asynccontextmanager
@@ -149,7 +190,7 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
 
 
 async def _close(client: Client) -> None:
-    with suppress(TimeoutError, OSError):
+    with suppress(*FAULTS):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
 
@@ -170,7 +211,7 @@ async def stay_connected(
                 while not is_lost(client):  # noqa: ASYNC110 - where closing itself fails, nothing tells
                     await asyncio.sleep(_WATCH_SECONDS)
                 raise ConnectionError("the NATS client gave up")
-        except* (NatsError, OSError, TimeoutError) as group:
+        except* FAULTS as group:
             for error in group.exceptions:
                 await events.failed(error)
         await asyncio.sleep(_RECONNECT_WAIT_SECONDS)
@@ -193,7 +234,7 @@ async def revive(client: Client, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await client.rtt()
-    except (NatsError, OSError, TimeoutError):
+    except FAULTS:
         log.warning("nats does not answer")
         await client.force_reconnect()
 

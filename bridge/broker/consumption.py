@@ -7,9 +7,9 @@ from uuid import uuid4
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bridge.broker.connection import FAULTS
 from bridge.broker.express import utf8
 from bridge.broker.replies import Control, Delivered, parse_control, parse_reply
 from contracts.codec import StoredMessage
@@ -174,7 +174,7 @@ class Consumption:
     async def _explain(self, upto: int) -> None:
         try:
             reason = await self._reader.explain(self._client, upto)
-        except (NatsError, TimeoutError, OSError):
+        except FAULTS:
             reason = "error"
         if reason is not None:
             self.end(reason)

@@ -15,10 +15,9 @@ from uuid import uuid4
 import structlog
 from nats.aio.client import Client
 from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT
-from nats.errors import Error as NatsError
 from nats.js.api import StreamInfo, StreamState
 
-from bridge.broker.connection import ConnectionEvents, end_if_cancelled, revive
+from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled, revive
 from bridge.broker.consumption import Consumption, ordered
 from bridge.broker.express import at_once
 from bridge.broker.fitness import judge
@@ -102,7 +101,7 @@ class Feed:
                 continue
             try:
                 reason = await self._consume(client)
-            except (NatsError, TimeoutError, OSError) as error:
+            except FAULTS as error:
                 reason = "error"
                 self._complain(str(error) or type(error).__name__)
             self.resets[reason] += 1

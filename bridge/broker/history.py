@@ -13,10 +13,9 @@ from uuid import uuid4
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
 
-from bridge.broker.connection import end_if_cancelled, revive
+from bridge.broker.connection import FAULTS, end_if_cancelled, revive
 from bridge.broker.replies import is_stored, parse_reply
 from bridge.broker.stream import is_of
 from contracts.codec import StoredMessage
@@ -109,7 +108,7 @@ class History:
             try:
                 await self._pull(info.name, inbox, pull)
             finally:
-                with suppress(NatsError):
+                with suppress(*FAULTS):
                     await subscription.unsubscribe()
 
     def _selecting(self, patterns: frozenset[Pattern], after: int) -> ConsumerConfig:
@@ -126,7 +125,7 @@ class History:
             raise ConnectionError("there is no connection to NATS")
         try:
             yield
-        except NatsError as error:
+        except FAULTS as error:
             raise OSError(str(error) or type(error).__name__) from error
         finally:
             end_if_cancelled()
@@ -149,7 +148,7 @@ class History:
         try:
             yield info
         finally:
-            with suppress(NatsError, OSError):
+            with suppress(*FAULTS):
                 await self._jetstream.delete_consumer(self._name, info.name)
 
     async def _pull(self, consumer: str, inbox: str, pull: "_Pull") -> None:

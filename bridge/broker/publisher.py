@@ -4,11 +4,10 @@ import asyncio
 from typing import Final
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.api import Header
 
-from bridge.broker.connection import end_if_cancelled
+from bridge.broker.connection import FAULTS, end_if_cancelled
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.types import SHORT_LIFE_SECONDS, is_short_lived
@@ -49,7 +48,7 @@ class Publisher:
             raise OSError("there is no NATS")
         try:
             seq = await self._publish(client, event)
-        except (NatsError, TimeoutError) as error:
+        except FAULTS as error:
             self.failures += 1
             self._expires = None
             if isinstance(error, MaxPayloadError) or getattr(error, "err_code", None) == _MESSAGE_TOO_LARGE:

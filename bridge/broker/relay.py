@@ -1,15 +1,15 @@
 """What one bridge lets another one follow: lines, for as long as the other asks for more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
+from bridge.broker.connection import FAULTS
 from bridge.broker.round import INSTANCE
 
 log = structlog.get_logger(__name__)
@@ -47,34 +47,31 @@ class Relay:
                 task.add_done_callback(serving.discard)
 
         serving: set[asyncio.Task[None]] = set()
-        subscription = await client.subscribe(f"{self._prefix}.*", cb=on_question)
-        try:
-            yield
-        finally:
-            for task in tuple(serving):
-                task.cancel()
-            if client.is_connected:
-                await subscription.unsubscribe()
+        async with _heard(client, f"{self._prefix}.*", on_question):
+            try:
+                yield
+            finally:
+                for task in tuple(serving):
+                    task.cancel()
 
     async def _serve(self, client: Client, question: Msg, source: Source) -> None:
         """Send lines until there are no more, or nobody asks for any."""
         inbox, deadline = question.reply, _Deadline()
-        asking = await client.subscribe(f"{inbox}.more", cb=deadline.on_word)
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SILENCE_SECONDS) as deadline.timeout:
-                    async with aclosing(source(question.data)) as lines:
-                        async for line in lines:
-                            await client.publish(inbox, line)
-        except NatsError as error:
+            async with _heard(client, f"{inbox}.more", deadline.on_word):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SILENCE_SECONDS) as deadline.timeout:
+                        async with aclosing(source(question.data)) as lines:
+                            async for line in lines:
+                                await client.publish(inbox, line)
+        except FAULTS as error:
             log.debug("a follower was lost", error=str(error) or type(error).__name__)
         except Exception:
             log.exception("what another bridge follows has failed", subject=question.subject)
         finally:
             if client.is_connected:
-                with suppress(NatsError):
+                with suppress(*FAULTS):
                     await client.publish(inbox, b"", headers={_END: "1"})
-                    await asking.unsubscribe()
 
     @asynccontextmanager
     async def following(
@@ -88,21 +85,32 @@ class Relay:
             heard.set()
             take(None if (message.headers or {}).get(_END) else message.data)
 
-        subscription = await client.subscribe(inbox, cb=on_line)
-        async with asyncio.TaskGroup() as tasks:
-            asking = tasks.create_task(_ask_for_more(client, f"{inbox}.more"))
-            watching = tasks.create_task(_tell_of_silence(heard, take))
-            try:
-                headers = {INSTANCE: instance}
-                await client.publish(f"{self._prefix}.{verb}", question, reply=inbox, headers=headers)
-                yield
-            finally:
-                asking.cancel()
-                watching.cancel()
-                if client.is_connected:
-                    with suppress(NatsError):
-                        await client.publish(f"{inbox}.more", _STOP)
-                        await subscription.unsubscribe()
+        async with _heard(client, inbox, on_line):
+            headers = {INSTANCE: instance}
+            await client.publish(f"{self._prefix}.{verb}", question, reply=inbox, headers=headers)
+            async with asyncio.TaskGroup() as tasks:
+                asking = tasks.create_task(_ask_for_more(client, f"{inbox}.more"))
+                watching = tasks.create_task(_tell_of_silence(heard, take))
+                try:
+                    yield
+                finally:
+                    asking.cancel()
+                    watching.cancel()
+                    if client.is_connected:
+                        with suppress(*FAULTS):
+                            await client.publish(f"{inbox}.more", _STOP)
+
+
+@asynccontextmanager
+async def _heard(client: Client, subject: str, hear: Callable[[Msg], Awaitable[None]]) -> AsyncIterator[None]:
+    """Have ``hear`` called with all that comes, as long as this lasts."""
+    subscription = await client.subscribe(subject, cb=hear)
+    try:
+        yield
+    finally:
+        if client.is_connected:
+            with suppress(*FAULTS):
+                await subscription.unsubscribe()
 
 
 class _Deadline:
@@ -120,7 +128,7 @@ class _Deadline:
 async def _ask_for_more(client: Client, subject: str) -> None:
     while True:
         await asyncio.sleep(MORE_SECONDS)
-        with suppress(NatsError):
+        with suppress(*FAULTS):
             await client.publish(subject, b"")
 
 

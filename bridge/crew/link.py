@@ -24,8 +24,9 @@ from contracts.types import SHORT_LIFE_SECONDS
 
 log = logging.getLogger(__name__)
 
-FAULTS: Final = (Error, OSError, TimeoutError)
-"""What NATS, the network or a stream that does not exist can raise; trying again later helps."""
+FAULTS: Final = (Error, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+"""What NATS, the network or a stream that does not exist can raise; trying again later helps. The last two
+come from nats-py while a connection goes: uvloop raises RuntimeError for a closed transport."""
 CONNECT_SECONDS: Final = 2
 PING_SECONDS: Final = 10
 _NO_RESPONDERS: Final = "503"

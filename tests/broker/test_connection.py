@@ -1,13 +1,15 @@
 """The connection waits for its server, and outlives it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.errors import SlowConsumerError
 from structlog.testing import capture_logs
 
-from bridge.broker.connection import ConnectionEvents, connected
+from bridge.broker.connection import FAULTS, ConnectionEvents, connected, stay_connected
 from tests.nats_server import NatsServer
 from tests.proxy import proxied
 from tests.waiting import until
@@ -118,3 +120,80 @@ async def test_dropped_messages_are_told_of_by_subscription_and_not_logged_one_b
 async def _connect(url: str) -> None:
     async with connected(url, "test", ConnectionEvents()) as client:
         await client.flush()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda client: client.publish("task.completed", b"{}"),
+        lambda client: client.subscribe("task.completed", cb=_ignore),
+        lambda client: client.request("task.completed", b"{}"),
+        lambda client: client.rtt(),
+        lambda client: client.jetstream().stream_info("CREW_EVENTS"),
+        lambda client: client._process_ping(),
+    ],
+    ids=["publish", "subscribe", "request", "rtt", "jetstream", "ping"],
+)
+def test_on_uvloop_too_whatever_is_done_while_the_connection_goes_fails_in_one_way(
+    server: NatsServer, act: Callable[[Client], Awaitable[Any]]
+) -> None:
+    """A transport that is closed raises RuntimeError there, out of what nats-py writes by itself."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def lose() -> None:
+        async with connected(server.url, "test", ConnectionEvents()) as client:
+            await _break(client)
+            with pytest.raises(FAULTS):
+                await act(client)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+
+
+def test_on_uvloop_too_a_lost_connection_is_closed_whole(server: NatsServer) -> None:
+    """Also where something was still to be sent, over a transport that takes nothing more."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def lose() -> None:
+        async with connected(server.url, "test", ConnectionEvents()) as client:
+            await client.subscribe("task.completed", cb=_ignore)
+            await _break(client)
+            await client._send_command(b"PING\r\n")
+        assert client.is_closed
+        assert not client._subs
+        await until(lambda: len(asyncio.all_tasks()) == 1)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+
+
+@pytest.mark.parametrize(
+    "words", [b"INFO {" + b"x" * 100_000, b"INFO\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
+)
+async def test_whatever_answers_in_place_of_nats_is_tried_again_and_ends_nothing(words: bytes) -> None:
+    events = ConnectionEvents()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener, asyncio.TaskGroup() as tasks:
+        host, port = listener.sockets[0].getsockname()
+        trying = tasks.create_task(stay_connected(f"nats://{host}:{port}", "test", events))
+        await until(lambda: events.errors > 1)
+        assert not trying.done()
+        trying.cancel()
+
+
+async def _break(client: Client) -> None:
+    """As a reset does that the reading task has not heard of yet, and the flushing task has."""
+    flushing = client._flusher_task
+    assert flushing is not None
+    flushing.cancel()
+    await asyncio.wait([flushing])
+    transport: Any = client._transport
+    transport._io_writer.transport.abort()
+
+
+async def _ignore(_: object) -> None:
+    """Whatever came."""

@@ -2,6 +2,9 @@
 
 import asyncio
 from random import Random
+from typing import Any
+
+import pytest
 
 from bridge.crew import EventPublisher
 from contracts import create_execution_event
@@ -58,3 +61,24 @@ async def test_a_connection_that_passes_nothing_on_is_given_up_within_seconds(
         "execution.started",
         "execution.completed",
     ]
+
+
+def test_on_uvloop_too_an_event_outlives_a_connection_that_goes_while_it_is_used(
+    stream_url: str, source: str
+) -> None:
+    """A transport that is closed raises RuntimeError there, out of what nats-py writes by itself."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def publish() -> list[str]:
+        async with EventPublisher(stream_url) as publisher, asyncio.timeout(20):
+            await publisher.publish(create_execution_event("e1", "started", source=source))
+            assert publisher._link is not None
+            client: Any = publisher._link._client
+            client._flusher_task.cancel()
+            await asyncio.wait([client._flusher_task])
+            client._transport._io_writer.transport.abort()
+            await publisher.publish(create_execution_event("e1", "completed", source=source))
+        return [message.type for message in await everything(stream_url, source)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(publish()) == ["execution.started", "execution.completed"]
