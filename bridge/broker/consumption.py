@@ -9,9 +9,17 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bridge.broker.api import Look
 from bridge.broker.connection import FAULTS
 from bridge.broker.express import utf8
-from bridge.broker.replies import Control, Delivered, parse_control, parse_reply
+from bridge.broker.replies import (
+    MARKER_REASON,
+    Control,
+    Delivered,
+    is_delete_marker,
+    parse_control,
+    parse_reply,
+)
 from contracts.codec import StoredMessage
 
 _INACTIVE_SECONDS: Final = 30.0
@@ -63,8 +71,16 @@ class Reader(Protocol):
         """The consumer has nothing more, up to ``last_seq``."""
         ...
 
-    async def explain(self, client: Client, upto: int) -> str | None:
-        """Between ``last_seq`` and ``upto`` nothing was sent: find out why; a reason to end, or None."""
+    def pass_over(self, seq: int) -> None:
+        """The message ``seq`` comes next, and is no event."""
+        ...
+
+    async def look(self, client: Client) -> Look | None:
+        """How the stream is now; None if it is another one."""
+        ...
+
+    def explain(self, look: Look, upto: int) -> None:
+        """Between ``last_seq`` and ``upto`` nothing was sent, as ``look``, taken after that, lets explain."""
         ...
 
 
@@ -76,8 +92,10 @@ class Consumption:
         self._client = client
         self._last = 0
         self._why_hole = "hole"
+        self._look: Look | None = None
+        """How the stream was when it was last asked."""
         self._explained = 0
-        """So many of the next messages were sent before the stream was last asked where it begins."""
+        """So many of the next messages were sent before that."""
         self._open = asyncio.Event()
         self._is_at_work = False
         self.subscription: Subscription | None = None
@@ -102,9 +120,11 @@ class Consumption:
             return False
         self.was_heard = True
         self._last = delivered.consumer_seq
-        self._explained = max(self._explained - 1, 0)
         head = int(words[-2]) if words[0] == b"HMSG" else 0
         payload = data[begin + head : begin + int(words[-1])]
+        if not payload and MARKER_REASON.encode() in data[begin : begin + head]:
+            self._reader.pass_over(delivered.stream_seq)
+            return True
         stored = StoredMessage(subject, payload, delivered.stream_seq, delivered.stored_ns)
         self._reader.take(stored, delivered.pending)
         return True
@@ -115,8 +135,11 @@ class Consumption:
         self._is_at_work = True
         try:
             await self._open.wait()
+            explained = self._explained
             if not self.ended.done():
                 await self._deal_with(message)
+            if self._explained == explained:
+                self._explained = max(explained - 1, 0)
         finally:
             self._is_at_work = False
 
@@ -153,36 +176,45 @@ class Consumption:
         if self.ended.done():
             return
         self._last = delivered.consumer_seq
+        if is_delete_marker(message.headers, message.data):
+            self._reader.pass_over(delivered.stream_seq)
+            return
         stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
         self._reader.take(stored, delivered.pending)
 
     async def _look_before(self, delivered: Delivered) -> None:
         """A consumer passes over what is gone, and does not say why: what expired leaves such holes, too.
 
-        The answer holds for all messages that were sent before it: asking once for each hole would slow down
-        the reading of a stream in which much has expired.
+        Where the stream began when it was asked explains the holes before all messages that had been sent by
+        then: asking once for each would slow down the reading of a stream in which much has expired.
         """
-        explained, self._explained = self._explained, max(self._explained - 1, 0)
-        if delivered.stream_seq == self._reader.last_seq + 1 or explained:
+        if delivered.stream_seq == self._reader.last_seq + 1:
             return
         if delivered.stream_seq <= self._reader.last_seq:
             self.end("order")
             return
-        self._explained = self._waiting
-        await self._explain(delivered.stream_seq)
+        if not self._explained:
+            self._explained = self._waiting
+            await self._ask()
+        if self._look is not None and not self.ended.done():
+            self._reader.explain(self._look, delivered.stream_seq)
 
-    async def _explain(self, upto: int) -> None:
+    async def _ask(self) -> None:
+        """Look at the stream; where that fails, this consumer is at its end."""
         try:
-            reason = await self._reader.explain(self._client, upto)
+            self._look = await self._reader.look(self._client)
         except FAULTS:
-            reason = "error"
-        if reason is not None:
-            self.end(reason)
+            self.end("error")
+            return
+        if self._look is None:
+            self.end("stream")
 
     async def _has_all(self, last_stream_seq: int) -> bool:
         """Find out why nothing came up to it; it may have been taken away before it was sent."""
         if last_stream_seq > self._reader.last_seq:
-            await self._explain(last_stream_seq + 1)
+            await self._ask()
+            if self._look is not None and not self.ended.done():
+                self._reader.explain(self._look, last_stream_seq + 1)
         return not self.ended.done()
 
     async def _obey(self, control: Control) -> None:

@@ -17,13 +17,14 @@ from nats.aio.client import Client
 from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT
 from nats.js.api import StreamInfo, StreamState
 
+from bridge.broker.api import Look, look_at
 from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled, revive
 from bridge.broker.consumption import Consumption, ordered
 from bridge.broker.express import at_once
 from bridge.broker.fitness import judge
 from bridge.broker.place import Place, verdict
 from bridge.broker.sink import Sink
-from bridge.broker.stream import StreamSettings, ensure_stream, epoch_of, reborn
+from bridge.broker.stream import AGES_APART, StreamSettings, ensure_stream, epoch_of, reborn
 from contracts.codec import StoredMessage
 
 log = structlog.get_logger(__name__)
@@ -139,6 +140,8 @@ class Feed:
         if epoch_of(info) != self._created:
             return "stream"
         self._is_one_copy = (info.config.num_replicas or 1) == 1
+        if made.delivered is not None and made.delivered.stream_seq > self.last_seq:
+            self._lose(made.delivered.stream_seq)
         if self.last_seq >= self._goal or (self._is_one_copy and made.num_pending == 0):
             self._catch_up()
         consumption.open()
@@ -196,36 +199,49 @@ class Feed:
         self.pending = pending
         self._place = Place(message.seq, message.stored_ns)
         self._sink.message(message)
-        if message.seq >= self._goal or (self._is_one_copy and pending == 0):
+        is_all = message.seq >= self._goal or (self._is_one_copy and pending == 0)
+        if is_all and not self.is_caught_up:
             self._catch_up()
 
     def idle(self, last_seq: int) -> None:
         """The server says that it has nothing more, up to ``last_seq``."""
         self._current_at = monotonic()
         self.pending = 0
-        if last_seq > self.last_seq:
-            self._pass_over(last_seq)
-        if self.last_seq >= self._goal:
-            self._catch_up()
+        self.pass_over(max(last_seq, self.last_seq))
 
-    async def explain(self, client: Client, upto: int) -> str | None:
-        """What retention took is a gap; what expired is not."""
-        info = await client.jetstream().stream_info(self._settings.name)
-        if epoch_of(info) != self._created:
-            return "stream"
-        if info.state.first_seq > self.last_seq + 1:
-            self._lose(min(info.state.first_seq, upto) - 1)
-        return None
+    def pass_over(self, seq: int) -> None:
+        """The stream holds no event at ``seq``, nor any before it that has not come."""
+        self.last_seq = seq
+        self._sink.skip(seq)
+        if seq >= self._goal:
+            self.is_caught_up = self.is_filled = True
+
+    async def look(self, client: Client) -> Look | None:
+        """How the stream is now; None if it is another one."""
+        look = await look_at(client, self._settings.name)
+        return look if epoch_of(look.info) == self._created else None
+
+    def explain(self, look: Look, upto: int) -> None:
+        """What retention took of (``last_seq``, ``upto``) is a gap; what expired is not."""
+        lost = min(look.first_seq, upto) - 1
+        if self._may_be_forgotten_here(look):
+            lost = upto - 1
+        if lost > self.last_seq:
+            self._lose(lost)
+
+    def _may_be_forgotten_here(self, look: Look) -> bool:
+        """Whether the replica that we read may have let go of something that the leader still has.
+
+        What comes after the last message that was taken is no older than that.
+        """
+        if not look.age_apart or not self._place.seq:
+            return False
+        age = look.now.timestamp() - self._place.stored_ns / 1e9
+        return age > look.age_apart - AGES_APART.total_seconds()
 
     def _catch_up(self) -> None:
         """Nothing is left of what the stream held when the consumer began; the end of it may have expired."""
-        if self._goal > self.last_seq:
-            self._pass_over(self._goal)
-        self.is_caught_up = self.is_filled = True
-
-    def _pass_over(self, last_seq: int) -> None:
-        self.last_seq = last_seq
-        self._sink.skip(last_seq)
+        self.pass_over(max(self._goal, self.last_seq))
 
     def _complain(self, error: str) -> None:
         """Once, until the feed works again."""

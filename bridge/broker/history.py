@@ -3,36 +3,31 @@
 Each read is a pull consumer of its own, without acknowledgements, that is deleted afterwards.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
+from bridge.broker.api import API_SECONDS, ask, look_at
 from bridge.broker.connection import FAULTS, end_if_cancelled, revive
-from bridge.broker.replies import is_stored, parse_reply
-from bridge.broker.stream import is_of
+from bridge.broker.pull import Limits, Pull
+from bridge.broker.replies import nanoseconds_of
+from bridge.broker.stream import AGES_APART, is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
 
 MAX_MESSAGES: Final = 5_000
 """Messages of one read, however small they are."""
-_API_SECONDS: Final = 2.0
-_PULL_SECONDS: Final = 2.0
-_HEARTBEAT_SECONDS: Final = 0.02
-"""A consumer that has nothing more says so after so long, and how far it has looked."""
 _INACTIVE_SECONDS: Final = 30.0
 """The server forgets a consumer that we could not delete after so long."""
 _BARE: Final = "*.*"
 _NANOSECONDS: Final = 1_000_000_000
-_IDLE: Final = "100"
-_TOO_LARGE: Final = "Message Size Exceeds MaxBytes"
+_EVERYTHING: Final = frozenset({Pattern(ANY, ANY, ANY, ANY)})
 
 
 class Stretch(NamedTuple):
@@ -52,14 +47,25 @@ class Span(NamedTuple):
     last: int
 
 
+class _Made(NamedTuple):
+    """A consumer as the server made it."""
+
+    name: str
+    begins_after: int
+    """It sends nothing up to this ``seq``: the copy of the stream that it reads begins there, or earlier."""
+    pending: int
+    """Messages that it would send."""
+    config: Mapping[str, Any]
+
+
 class History:
     """Reads the stream ``name``, at most ``max_bytes`` at once."""
 
     def __init__(self, client: Client, name: str, *, max_bytes: int) -> None:
         self._client = client
-        self._jetstream = client.jetstream(timeout=_API_SECONDS)
+        self._jetstream = client.jetstream(timeout=API_SECONDS)
         self._name = name
-        self._max_bytes = max_bytes
+        self._room = Limits(MAX_MESSAGES, max_bytes)
 
     async def read(self, epoch: str, patterns: frozenset[Pattern], after: int, upto: int) -> Stretch:
         """What ``patterns`` select in (``after``, ``upto``], or the beginning of it.
@@ -69,17 +75,25 @@ class History:
         try:
             return await self._read(epoch, patterns, after, upto)
         except OSError:
-            await revive(self._client, _API_SECONDS)
+            await revive(self._client, API_SECONDS)
             raise
 
     async def _read(self, epoch: str, patterns: frozenset[Pattern], after: int, upto: int) -> Stretch:
-        pull = _Pull(after, upto)
+        pull = Pull(after, upto)
         with self._as_os_errors():
-            await self._consume(patterns, pull)
-            info = await self._jetstream.stream_info(self._name)
-        if not is_of(info, epoch):
-            raise OSError("the stream is another one")
-        return _stretch(pull, after, info.state.first_seq)
+            made = await self._bring(patterns, pull)
+            first = await self._beginning(epoch, after)
+        return _stretch(pull, after, max(first, made.begins_after + 1))
+
+    async def probe(self) -> None:
+        """Read the newest message. Raises `OSError`, with the server's words, where that cannot be done."""
+        first, last = await self.span()
+        with self._as_os_errors():
+            if first <= last:
+                await self._bring(_EVERYTHING, Pull(last - 1, last))
+                return
+            async with self._consumer(self._selecting(_EVERYTHING, last)):
+                pass
 
     async def span(self) -> Span:
         """What there is. Raises `OSError` as `read` does; so do the others."""
@@ -89,27 +103,57 @@ class History:
 
     async def before(self, time_ns: int) -> int:
         """The last ``seq`` that was stored before ``time_ns``, in nanoseconds since 1970."""
-        time = datetime.fromtimestamp(time_ns / _NANOSECONDS, UTC)
-        config = self._config(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=time)
         with self._as_os_errors():
-            async with self._consumer(config) as info:
-                return info.delivered.stream_seq if info.delivered is not None else 0
+            return await self._before(datetime.fromtimestamp(time_ns / _NANOSECONDS, UTC))
+
+    async def stored_ns(self, seq: int) -> int | None:
+        """When the message ``seq`` was stored, in nanoseconds since 1970; None if there is none."""
+        with self._as_os_errors():
+            try:
+                found = await ask(self._client, f"STREAM.MSG.GET.{self._name}", {"seq": seq})
+            except NotFoundError:
+                return None
+            return nanoseconds_of(found["message"]["time"])
 
     async def count(self, patterns: frozenset[Pattern], after: int) -> int:
         """How many messages after ``after`` a read of ``patterns`` would bring, now."""
         with self._as_os_errors():
-            async with self._consumer(self._selecting(patterns, after)) as info:
-                return info.num_pending or 0
+            async with self._consumer(self._selecting(patterns, after)) as made:
+                return made.pending
 
-    async def _consume(self, patterns: frozenset[Pattern], pull: "_Pull") -> None:
-        async with self._consumer(self._selecting(patterns, pull.scanned)) as info:
-            inbox = self._client.new_inbox()
-            subscription = await self._client.subscribe(inbox, cb=pull.on_message)
-            try:
-                await self._pull(info.name, inbox, pull)
-            finally:
-                with suppress(*FAULTS):
-                    await subscription.unsubscribe()
+    async def _bring(self, patterns: frozenset[Pattern], pull: Pull) -> _Made:
+        async with self._consumer(self._selecting(patterns, pull.scanned)) as made:
+            await pull.run(self._client, self._name, made.name, self._room.granted(made.config), self._room)
+        return made
+
+    async def _beginning(self, epoch: str, after: int) -> int:
+        """The ``seq`` from which on every copy of the stream surely has everything, and had while we read.
+
+        The replicas of a stream with an age limit forget by timers of their own, and a read is served by any
+        of them, while the leader says where the stream begins.
+        """
+        look = await look_at(self._client, self._name)
+        if not is_of(look.info, epoch):
+            raise OSError("the stream is another one")
+        if look.first_seq > after + 1 or not look.age_apart:
+            return look.first_seq
+        doubtful = look.now - timedelta(seconds=look.age_apart) + AGES_APART
+        if look.oldest > doubtful or await self._is_next_younger(after, doubtful):
+            return look.first_seq
+        return max(look.first_seq, await self._before(doubtful) + 1)
+
+    async def _is_next_younger(self, after: int, than: datetime) -> bool:
+        try:
+            request = {"seq": after + 1, "next_by_subj": ">"}
+            found = await ask(self._client, f"STREAM.MSG.GET.{self._name}", request)
+        except NotFoundError:
+            return True
+        return datetime.fromisoformat(found["message"]["time"]) > than
+
+    async def _before(self, time: datetime) -> int:
+        config = self._config(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=time)
+        async with self._consumer(config) as made:
+            return made.begins_after
 
     def _selecting(self, patterns: frozenset[Pattern], after: int) -> ConsumerConfig:
         return self._config(
@@ -143,90 +187,22 @@ class History:
         )
 
     @asynccontextmanager
-    async def _consumer(self, config: ConsumerConfig) -> AsyncIterator[ConsumerInfo]:
-        info = await self._jetstream.add_consumer(self._name, config)
+    async def _consumer(self, config: ConsumerConfig) -> AsyncIterator[_Made]:
+        """A consumer for as long as this lasts; nats-py does not show the limits that the server sets it."""
+        path = f"{self._name}.{config.name}"
+        request = {"stream_name": self._name, "config": config.as_dict()}
+        reply = await ask(self._client, f"CONSUMER.CREATE.{path}", request)
+        delivered = reply.get("delivered") or {}
         try:
-            yield info
+            yield _Made(
+                reply["name"],
+                delivered.get("stream_seq", 0),
+                reply.get("num_pending", 0),
+                reply.get("config") or {},
+            )
         finally:
             with suppress(*FAULTS):
-                await self._jetstream.delete_consumer(self._name, info.name)
-
-    async def _pull(self, consumer: str, inbox: str, pull: "_Pull") -> None:
-        """Ask for messages until there is something to show for it."""
-        request = {"batch": MAX_MESSAGES, "max_bytes": self._max_bytes}
-        if await self._ask(consumer, inbox, request, pull) == _TOO_LARGE and pull.is_empty:
-            await self._ask(consumer, inbox, {"batch": 1}, pull)
-        if pull.is_empty:
-            raise TimeoutError("the stream does not answer")
-
-    async def _ask(self, consumer: str, inbox: str, request: dict[str, int], pull: "_Pull") -> str:
-        """One pull request; what ended it."""
-        timing = {"expires": int(_PULL_SECONDS * 1e9), "idle_heartbeat": int(_HEARTBEAT_SECONDS * 1e9)}
-        pull.begin(request["batch"])
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._name}.{consumer}"
-        await self._client.publish(subject, json.dumps(request | timing).encode(), reply=inbox)
-        await asyncio.wait([pull.ended], timeout=2 * _PULL_SECONDS)
-        return pull.ended.result() if pull.ended.done() else "silence"
-
-
-class _Pull:
-    """What a consumer sends, in its own numbers; deaf once it has ended."""
-
-    def __init__(self, after: int, upto: int) -> None:
-        self._after = after
-        self._upto = upto
-        self._count = 0
-        self._most = 0
-        self.messages: list[StoredMessage] = []
-        self.scanned = after
-        """Everything up to it was sent, or is not wanted."""
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is known yet that was not known before."""
-        return self.scanned == self._after
-
-    def begin(self, most: int) -> None:
-        """A request for ``most`` messages."""
-        self._most = self._count + most
-        self.ended = asyncio.get_running_loop().create_future()
-
-    async def on_message(self, message: Msg) -> None:
-        """nats-py calls this for every message of the inbox, one after the other."""
-        if self.ended.done():
-            return
-        if is_stored(message.reply):
-            self._take(message)
-            return
-        headers = message.headers or {}
-        status = headers.get("Status", "")
-        if status == _IDLE:
-            self._advance(int(headers["Nats-Last-Consumer"]), int(headers["Nats-Last-Stream"]))
-        else:
-            self.ended.set_result(headers.get("Description", status))
-
-    def _take(self, message: Msg) -> None:
-        delivered = parse_reply(message.reply)
-        if delivered.consumer_seq != self._count + 1:
-            self.ended.set_result("hole")
-            return
-        self._count += 1
-        if delivered.stream_seq <= self._upto:
-            stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
-            self.messages.append(stored)
-        self.scanned = min(delivered.stream_seq, self._upto)
-        if self.scanned == self._upto or self._count == self._most:
-            self.ended.set_result("complete")
-
-    def _advance(self, consumer_seq: int, stream_seq: int) -> None:
-        """The consumer has looked at everything up to ``stream_seq``, and waits."""
-        if consumer_seq != self._count:
-            self.ended.set_result("hole")
-            return
-        self.scanned = max(self.scanned, min(stream_seq, self._upto))
-        if self.scanned == self._upto:
-            self.ended.set_result("complete")
+                await ask(self._client, f"CONSUMER.DELETE.{path}")
 
 
 def filters_of(patterns: Iterable[Pattern]) -> list[str]:
@@ -242,7 +218,7 @@ def filters_of(patterns: Iterable[Pattern]) -> list[str]:
     return [_BARE, *sorted(map(str, scoped))]
 
 
-def _stretch(pull: _Pull, after: int, first: int) -> Stretch:
+def _stretch(pull: Pull, after: int, first: int) -> Stretch:
     """What was read, given that the stream now begins at ``first``.
 
     What lies before ``first`` and was not sent may have been there, and be gone: it is lost. Retention that

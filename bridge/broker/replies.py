@@ -1,10 +1,14 @@
 """What JetStream says around a message: the acknowledgement subject, and its control messages."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
+MARKER_REASON = "Nats-Marker-Reason"
+"""The header of a delete marker."""
 _PREFIX = "$JS.ACK."
 _V1_TOKENS = 9
+_NANOSECONDS = 1_000_000_000
 _V2_EXTRA = 2
 """Later servers put a domain and an account hash behind the prefix."""
 
@@ -32,6 +36,16 @@ def parse_reply(reply: str) -> Delivered:
     return Delivered(int(tokens[5]), int(tokens[6]), int(tokens[7]), int(tokens[8]))
 
 
+def nanoseconds_of(time: str) -> int:
+    """A time as JetStream's API writes it, in nanoseconds since 1970, all of them.
+
+    RFC 3339 in UTC, with up to nine digits of a second's fraction, which `datetime` cuts to six.
+    """
+    whole, _, fraction = time.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * _NANOSECONDS + int(fraction.ljust(9, "0") or 0)
+
+
 class Control(NamedTuple):
     """A message that carries no event: an idle heartbeat, or a flow control request."""
 
@@ -46,6 +60,14 @@ class Control(NamedTuple):
 def is_stored(reply: str) -> bool:
     """Whether a message with this reply subject is one that the stream holds, whatever its headers say."""
     return reply.startswith(_PREFIX)
+
+
+def is_delete_marker(headers: Mapping[str, str] | None, payload: bytes) -> bool:
+    """Whether the server stored this itself, for a subject's last message that expired or was removed.
+
+    It does where the stream has a ``subject_delete_marker_ttl`` (nats-server 2.11 and later).
+    """
+    return not payload and headers is not None and MARKER_REASON in headers
 
 
 def parse_control(headers: Mapping[str, str] | None, reply: str) -> Control | None:

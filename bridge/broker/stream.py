@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import structlog
@@ -18,6 +18,8 @@ _METADATA_SINCE = (2, 10)
 _DUPLICATES_SECONDS: Final = 600.0
 """For so long the stream knows an event again whose acknowledgement was lost: nats-server keeps the ids in
 memory, about 200 bytes each. Its own two minutes are less than an outage often takes."""
+AGES_APART: Final = timedelta(seconds=2)
+"""So much earlier than the leader a replica may forget what is too old: each goes by timers of its own."""
 _FORMS = ("*", "*.*.*")
 """What follows the family in the two forms of a subject: bare, and with both ids."""
 _OURS: Final = {"crew-bridge": "makes this stream, and adds subjects to it"}

@@ -2,15 +2,22 @@
 
 import asyncio
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import StreamConfig
+from nats.js.api import StreamConfig, StreamInfo, StreamState
 from structlog.testing import capture_logs
 
-from bridge.broker.stream import ensure_stream
-from tests.broker.sink import NAME, Reading, fill, reading, settings
+from bridge.broker.api import Look, ask
+from bridge.broker.connection import ConnectionEvents
+from bridge.broker.feed import Feed
+from bridge.broker.history import History
+from bridge.broker.stream import ensure_stream, epoch_of
+from contracts.codec import StoredMessage
+from contracts.subjects import Pattern
+from tests.broker.sink import NAME, Notes, Reading, fill, reading, settings
 from tests.nats_server import NatsServer
 from tests.waiting import until
 
@@ -297,3 +304,80 @@ async def test_what_is_no_message_of_the_stream_is_an_error_that_ends_nothing(
         await fill(stream, 3, start=4)
         await has(read, 6)
     assert not read.feed.resets
+
+
+async def test_retention_that_eats_where_the_feed_reads_leaves_no_hole_unsaid(
+    server: NatsServer, stream: Client
+) -> None:
+    """Several holes lie in what waits when the stream is asked where it begins: each is announced."""
+    jetstream = stream.jetstream()
+    async with reading(server.url) as read:
+        await fill(stream, 10)
+        await has(read, 10)
+        await jetstream.update_stream((await jetstream.stream_info(NAME)).config, max_msgs=20)
+        await fill(stream, 20_000, start=11)
+        await until(lambda: read.feed.last_seq == 20_010)
+
+    gaps = read.notes.gaps
+    assert len(gaps) > 1
+    lost = [seq for first, last, _ in gaps for seq in range(first, last + 1)]
+    assert sorted([*read.notes.seqs, *lost]) == list(range(1, 20_011))
+    assert {reason for _, _, reason in gaps} == {"retention"}
+
+
+async def test_what_the_server_stores_for_a_subject_that_expired_is_passed_over(
+    server: NatsServer, client: Client
+) -> None:
+    await server.make_stream()
+    await ask(client, f"STREAM.UPDATE.{NAME}", await _with_markers(client))
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+        for number in range(3):
+            await client.jetstream().publish(f"llm.chunk.c.e{number}", b"1", headers={"Nats-TTL": "2s"})
+        await fill(client, 1, start=2)
+        await until(lambda: read.feed.last_seq == 7)  # the fourth stays; three markers follow
+        await has_only(read, [1, 2, 3, 4])
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+        await has_only(read, [4])
+    stretch = await History(client, NAME, max_bytes=10**6).read(
+        epoch_of(await client.jetstream().stream_info(NAME)), frozenset({Pattern("*", "*", "*", "*")}), 3, 7
+    )
+    assert ([message.seq for message in stretch.messages], stretch.upto, stretch.lost) == ([4], 7, None)
+
+
+async def has_only(read: Reading, seqs: list[int]) -> None:
+    assert read.notes.seqs == seqs
+    assert read.notes.gaps == []
+
+
+async def _with_markers(client: Client) -> dict[str, object]:
+    """The stream's configuration as an operator changes it; nats-py knows no such setting."""
+    config: dict[str, object] = (await ask(client, f"STREAM.INFO.{NAME}"))["config"]
+    return config | {"subject_delete_marker_ttl": 2 * 10**9, "allow_rollup_hdrs": True, "deny_purge": False}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "age", "lost"),
+    [
+        (3, 60.0, (11, 14)),  # the replica that sends may have let go of what the leader still has
+        (3, 3600.0, None),  # nothing is so old
+        (3, 0.0, None),  # nor can be
+        (1, 60.0, None),  # there is one copy, and it said where it begins
+    ],
+)
+async def test_a_hole_is_a_gap_where_a_replica_may_have_forgotten_before_the_leader(
+    replicas: int, age: float, lost: tuple[int, int] | None
+) -> None:
+    notes = Notes()
+    feed = Feed(ConnectionEvents(), settings(), notes, ring_bytes=1, heartbeat_seconds=1)
+    now = datetime.now(UTC)
+    feed.take(StoredMessage("task.completed", b"", 10, int((now.timestamp() - 59) * 1e9)), 0)
+    info = StreamInfo(
+        StreamConfig(name=NAME, num_replicas=replicas, max_age=age),
+        StreamState(messages=20, bytes=1, first_seq=1, last_seq=20, consumer_count=0),
+    )
+
+    feed.explain(Look(info, now, now), 15)
+
+    assert notes.gaps == ([] if lost is None else [(*lost, "retention")])

@@ -1,11 +1,15 @@
 """Reads of the stream's past: everything that was asked for, in pieces, and what is lost to the number."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
+import nats
 import pytest
 from nats.aio.client import Client
+from nats.js.api import AckPolicy, StreamConfig
 
-from bridge.broker.history import MAX_MESSAGES, History, Stretch, _Pull, _stretch, filters_of
+from bridge.broker.history import MAX_MESSAGES, History, Stretch, _stretch, filters_of
+from bridge.broker.pull import Pull
 from bridge.broker.stream import ensure_stream, epoch_of
 from contracts.positions import nanoseconds
 from contracts.subjects import ANY, Pattern
@@ -205,6 +209,48 @@ async def _outcome(history: History, current: str, upto: int) -> str:
     return "read"
 
 
+@pytest.mark.parametrize(
+    "limits", ["max_request_batch: 100", "max_request_batch: 7", "max_request_batch: 5000"], ids=str
+)
+async def test_a_server_that_bounds_requests_is_asked_more_often(server: NatsServer, limits: str) -> None:
+    server.stop()
+    server.configure(f"jetstream {{ limits {{ {limits} }} }}")
+    server.start()
+    async with AsyncExitStack() as lifetime:
+        client = await nats.connect(server.url)
+        lifetime.push_async_callback(client.close)
+        config = StreamConfig(name=NAME, subjects=["task.>"], duplicate_window=60)
+        await client.jetstream().add_stream(config)
+        await fill(client, 450)
+
+        assert seqs(await read(client, ALL, 0, 450)) == list(range(1, 451))
+        some = await read(client, ALL, 0, 450, max_bytes=2_000)
+        assert 10 < len(some.messages) < 30
+        assert seqs(some) == list(range(1, some.upto + 1))
+        assert seqs(await read(client, ALL, 0, 450, max_bytes=10)) == [1]
+
+
+async def test_a_probe_reads_as_a_read_does(stream: Client) -> None:
+    history = History(stream, NAME, max_bytes=MIB)
+    await history.probe()
+    await fill(stream, 3)
+    await history.probe()
+    assert await stream.jetstream().consumers_info(NAME) == []
+
+    await stream.jetstream().delete_stream(NAME)
+    with pytest.raises(OSError, match="not found"):
+        await history.probe()
+
+
+async def test_a_stream_that_lets_nobody_read_says_so(client: Client) -> None:
+    config = StreamConfig(name=NAME, subjects=["task.>"], max_consumers=1)
+    await client.jetstream().add_stream(config)
+    await client.jetstream().add_consumer(NAME, durable_name="other", ack_policy=AckPolicy.NONE)
+
+    with pytest.raises(OSError, match="maximum consumers limit reached"):
+        await History(client, NAME, max_bytes=MIB).probe()
+
+
 class _Reply:
     """What nats-py hands to a subscription."""
 
@@ -219,8 +265,8 @@ def _sent(seq: int, number: int) -> _Reply:
     return _Reply(f"$JS.ACK.S.c.1.{seq}.{number}.5.0")
 
 
-async def _pulled(upto: int, *replies: _Reply) -> _Pull:
-    pull = _Pull(0, upto)
+async def _pulled(upto: int, *replies: _Reply) -> Pull:
+    pull = Pull(0, upto)
     pull.begin(10)
     for reply in replies:
         await pull.on_message(reply)  # type: ignore[arg-type]  # as much of one as is looked at
