@@ -10,6 +10,7 @@ from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents, stay_connected
 from bridge.broker.feed import Feed
 from bridge.broker.history import History
+from bridge.broker.problems import Problems
 from bridge.broker.publisher import Publisher
 from bridge.broker.stream import StreamSettings
 from bridge.census import Census
@@ -77,8 +78,9 @@ class Bridge:
     def _make_shore_of_nats(self, settings: Settings) -> None:
         self.archive = Archive(self.hub, at_once=settings.history_reads)
         self.seeker = Seeker(self.hub, self.archive)
-        self.nats = ConnectionEvents()
-        self.nats_history = ConnectionEvents()
+        self.problems = Problems()
+        self.nats = ConnectionEvents(problems=self.problems)
+        self.nats_history = ConnectionEvents(problems=self.problems)
         self.feed = Feed(
             self.nats,
             _stream(settings),
@@ -168,7 +170,11 @@ class Bridge:
 
     def _probe(self) -> Mapping[str, object]:
         feed, log = self.feed, self.hub.log
-        return {"ready": feed.is_caught_up, "filled": feed.is_filled, "epoch": log.epoch, "head": log.head}
+        is_ready, reason = feed.is_caught_up and not self.problems.is_blocking, self.problems.reason
+        if not is_ready and reason is None:
+            reason = "the feed has not caught up with the stream yet"
+        place = {"epoch": log.epoch, "head": log.head}
+        return {"ready": is_ready, "filled": feed.is_filled, "reason": reason} | place
 
 
 def _limits(settings: Settings) -> Limits:

@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from bridge.broker.express import ExpressParser, fed_first, utf8
+from bridge.broker.problems import Problems
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ class ConnectionEvents:
     is_ending: bool = False
     is_down: bool = False
     """There is no server: said once, not at every attempt to reach one."""
+    problems: Problems = field(default_factory=Problems)
+    """What keeps us from working with NATS; told here and by who uses the connection."""
     on_reconnect: list[Callable[[], None]] = field(default_factory=list)
     on_overflow: list[Callable[[int], None]] = field(default_factory=list)
     """Called with the id of a subscription whose pending limits were passed: messages were dropped."""

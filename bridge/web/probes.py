@@ -18,6 +18,8 @@ async def _alive(_: web.Request) -> web.Response:
 async def _ready(request: web.Request) -> web.Response:
     shore = request.app[SHORE]
     body = {**shore.probe(), "ready": shore.is_ready, "draining": shore.is_draining}
+    if shore.is_draining:
+        body["reason"] = "the bridge is shutting down"
     return web.json_response(body, status=200 if shore.is_ready else 503)
 
 

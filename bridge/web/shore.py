@@ -83,7 +83,8 @@ class Shore:
     """The living part of the web application.
 
     ``probe`` says how the rest of the bridge is: ``ready`` whether the log is at the stream's head,
-    ``filled`` whether it ever was, so that a client's cursor can be judged; the other keys are for people.
+    ``filled`` whether it ever was, so that a client's cursor can be judged; the other keys are for people:
+    ``reason`` says why the bridge is not ready, or what else is wrong.
     ``seek`` asks the stream where it has to.
     """
 

@@ -38,7 +38,7 @@ async def test_a_bridge_is_alive_at_once_and_ready_when_it_has_caught_up(tmp_pat
         await asyncio.to_thread(server.start)
         await soon(lambda: _is_ready(client))
         status, body = await client.get("/readyz")
-        assert (body["ready"], body["draining"]) == (True, False)
+        assert (body["ready"], body["draining"], body["reason"]) == (True, False, None)
         assert body["epoch"]
     await asyncio.to_thread(server.stop)
 
@@ -56,6 +56,7 @@ async def test_a_bridge_that_drains_is_not_ready_and_takes_nobody_in(nats_url: s
         assert (await client.closing())[0] == 4000
         status, body = await bridge.client.get("/readyz")
         assert (status, body["draining"]) == (503, True)
+        assert body["reason"] == "the bridge is shutting down"
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{bridge.client.url.replace('http', 'ws', 1)}{PREFIX}/ws/global")
         assert refused.value.response.status_code == 503
