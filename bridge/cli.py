@@ -27,6 +27,7 @@ from bridge.numbers import show_numbers
 from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
+from contracts.servers import without_credentials
 
 _NAME = "crew-bridge"
 _USAGE = 2
@@ -100,7 +101,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.workers > 1:
         return await siblings.serve(settings, arguments.workers, stop, _tell)
     async with running(settings) as bridge:
-        _tell(f"Crew Bridge: {bridge.url}  (NATS: {bridge.nats_url})")
+        _tell(f"Crew Bridge: {bridge.url}  (NATS: {without_credentials(bridge.nats_url)})")
         await stop.wait()
     return 0
 
@@ -122,7 +123,8 @@ async def _demo(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _welcome(bridge: Running) -> str:
-    example = f"""publish --nats {bridge.nats_url} task.completed --data '{{"result": "hello"}}'"""
+    nats = without_credentials(bridge.nats_url)
+    example = f"""publish --nats {nats} task.completed --data '{{"result": "hello"}}'"""
     return f"Crew Bridge demo\n  watch:   {bridge.url}\n  publish: {_command()} {example}\n  stop:    Ctrl-C"
 
 

@@ -71,8 +71,11 @@ class Settings(BaseSettings):
     gather_seconds: Positive = 1.0
     """How long the other bridges have to answer what an operator asks."""
 
-    nats_url: Annotated[str, AfterValidator(nats_servers)] = EMBEDDED
-    """``embedded`` starts a nats-server of its own; otherwise one or several URLs, separated by commas."""
+    nats_url: Annotated[str, AfterValidator(nats_servers), Field(repr=False)] = EMBEDDED
+    """``embedded`` starts a nats-server of its own; otherwise one or several URLs, separated by commas.
+
+    Credentials in them are shown nowhere; what URLs reserve is encoded there, as ``%40`` for ``@``.
+    """
     data_dir: Path = Path(".crew-bridge")
     """Where the embedded nats-server keeps the stream."""
     embedded_port: Annotated[int, Field(ge=0, le=65535)] = 4222

@@ -15,6 +15,7 @@ import structlog
 
 from bridge.config import EMBEDDED, PREFIX, Settings, default_instance
 from bridge.embedded import embedded_server, end_with_parent
+from contracts.servers import without_credentials
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +108,7 @@ async def serve(settings: Settings, count: int, stop: asyncio.Event, say: Callab
         workers = [Sibling(environment, stop.set) for environment in environments]
         async with _at_work(workers, settings.drain_seconds + _GRACE_SECONDS):
             if await _all_serve(workers, stop):
-                say(f"Crew Bridge: {url}  (NATS: {nats_url})")
+                say(f"Crew Bridge: {url}  (NATS: {without_credentials(nats_url)})")
             await stop.wait()
     return next((worker.code if worker.code > 0 else 1 for worker in workers if worker.code), 0)
 

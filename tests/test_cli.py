@@ -16,8 +16,9 @@ import pytest
 from bridge.crew import EventPublisher
 from bridge.service import Running
 from contracts import create_task_event
-from tests.client import Client
-from tests.processes import COMMAND, Process, environment, process, run
+from tests.client import PREFIX, Client
+from tests.nats_server import NatsServer
+from tests.processes import COMMAND, Process, environment, free_ports, process, run
 from tests.waiting import eventually
 
 
@@ -85,6 +86,28 @@ def test_nobody_to_publish_to_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no NATS server" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("serve", "--workers", "2"), ("demo",)])
+async def test_a_password_in_the_address_of_nats_is_shown_nowhere(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    server = NatsServer(tmp_path)
+    server.configure('authorization { user: crew, password: "p@ss" }')
+    server.start()
+    address = server.url.removeprefix("nats://")
+    first = free_ports(3)
+    settings = {"port": first, "operator_port": first + 1} if len(arguments) > 1 else {"port": 0}
+    with process(tmp_path, *arguments, nats_url=f"nats://crew:p%40ss@{address}", **settings) as serving:
+        bridge = await Client.of(serving.bridge())
+        assert bridge.url
+        told = serving.output + serving.errors
+        served = [str(await bridge.get(path)) for path in (f"{PREFIX}/health", "/readyz")]
+        assert serving.ended() == 0
+    assert f"nats://{address}" in told
+    texts = (serving.output, serving.errors, *served)
+    assert not [text for text in texts if "p@ss" in text or "p%40ss" in text]
+    server.stop()
 
 
 async def test_a_port_that_is_taken_is_one_line(bridge: Client, nats_url: str) -> None:

@@ -16,25 +16,8 @@ import pytest
 from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import PREFIX, Client, Json
-from tests.processes import Process, process, run
+from tests.processes import Process, free_ports, process, run
 from tests.waiting import eventually, soon
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that were free a moment ago."""
-    for first in range(20_000 + os.getpid() % 5_000 * 8, 60_000, 8):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for number, one in enumerate(sockets):
-                one.bind(("127.0.0.1", first + number))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for one in sockets:
-                one.close()
-    raise AssertionError("no free ports")
 
 
 @pytest.fixture

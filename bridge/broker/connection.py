@@ -14,6 +14,7 @@ from nats.errors import SlowConsumerError
 
 from bridge.broker.express import ExpressParser, fed_first, utf8
 from bridge.broker.problems import Problems
+from contracts.servers import login
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,7 @@ _TRIPPED: Final = (RuntimeError, AttributeError, AssertionError, asyncio.Invalid
 """What else comes out of nats-py then, and one of `FAULTS` out of our client: uvloop raises RuntimeError for
 a closed transport, nats-py trips over what the loss has taken away."""
 
+_NO_LOGIN: Final = {"user": None, "password": None, "token": None}
 _RECONNECT_WAIT_SECONDS = 0.5
 _PING_SECONDS = 5
 _UNANSWERED_PINGS = 2
@@ -84,6 +86,12 @@ class _Client(Client):
     def __init__(self) -> None:
         super().__init__()
         self._ps = ExpressParser(self)
+
+    def _connect_command(self) -> bytes:
+        """With the credentials of the URL decoded; a server that told of itself gets those of another one."""
+        servers = [self._current_server, *self._server_pool]
+        self.options |= _NO_LOGIN | login(server.uri.geturl() for server in servers if server is not None)
+        return super()._connect_command()
 
     async def _read_loop(self) -> None:
         with fed_first(self._transport, self._ps):

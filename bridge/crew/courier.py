@@ -19,6 +19,7 @@ from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse
 from bridge.crew.spool import MOST_ADOPTED, Spool
+from contracts.servers import hidden
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class Courier:
 
     def _complain(self, error: Exception) -> None:
         level = logging.DEBUG if self._failures else logging.WARNING
-        log.log(level, "no connection to NATS: %s: %s", type(error).__name__, error)
+        log.log(level, "no connection to NATS: %s: %s", type(error).__name__, hidden(str(error)))
 
     def _lose(self, link: Link | None) -> None:
         """Whoever notices first that the link is gone says so."""

@@ -20,6 +20,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from bridge.crew.doubt import not_stored
 from bridge.crew.message import Message
+from contracts.servers import login
 from contracts.types import SHORT_LIFE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,20 @@ def _look_at(ack: asyncio.Future[bool]) -> None:
         ack.exception()
 
 
+class _Client(Client):
+    """nats-py's client, with the credentials of the URL decoded, where ``nats_options`` have none."""
+
+    def _connect_command(self) -> bytes:
+        given = self.options
+        if (given["user"], given["token"], self._signature_cb) == (None, None, None):
+            servers = [self._current_server, *self._server_pool]
+            self.options = given | login(server.uri.geturl() for server in servers if server is not None)
+        try:
+            return super()._connect_command()
+        finally:
+            self.options = given
+
+
 @asynccontextmanager
 async def connected(url: str, stream: str, options: Options | None = None) -> AsyncIterator[Link]:
     """A link to ``stream``, closed at the end; one of `FAULTS` if there is no server or no such stream.
@@ -191,7 +206,7 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
     ``url`` may name several servers, with commas between them.
     """
     asked = cancellations()
-    client = Client()
+    client = _Client()
     links: list[Link] = []
 
     async def on_closed() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ _inherited: Final[list[object]] = []
 class Delivery:
     """Where a worker's events go, and how long anything may wait for that."""
 
-    nats_url: str
+    nats_url: str = field(repr=False)
     stream: str
     nats_options: Options | None
     spool_directory: Path

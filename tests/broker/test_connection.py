@@ -1,8 +1,11 @@
 """The connection waits for its server, and outlives it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from nats.aio.client import Client
@@ -117,6 +120,16 @@ async def test_dropped_messages_are_told_of_by_subscription_and_not_logged_one_b
     assert [line["error"] for line in lines] == ["OSError"]
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """Not started yet, so that it can be configured."""
+    directory = tmp_path / "own"
+    directory.mkdir()
+    server = NatsServer(directory)
+    yield server
+    server.stop()
+
+
 async def _connect(url: str) -> None:
     async with connected(url, "test", ConnectionEvents()) as client:
         await client.flush()
@@ -183,6 +196,26 @@ async def test_whatever_answers_in_place_of_nats_is_tried_again_and_ends_nothing
         await until(lambda: events.errors > 1)
         assert not trying.done()
         trying.cancel()
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "p@ss/w:rd,%25 ü"])
+async def test_the_credentials_of_an_address_are_sent_decoded(secret: str, own_server: NatsServer) -> None:
+    own_server.configure(
+        f"authorization {{ user: crew, password: {json.dumps(secret, ensure_ascii=False)} }}"
+    )
+    own_server.start()
+    address = own_server.url.removeprefix("nats://")
+    async with asyncio.timeout(10):
+        await _connect(f"nats://crew:{quote(secret, safe='')}@{address}")
+
+
+async def test_the_token_of_an_address_is_sent_decoded_and_to_any_server(own_server: NatsServer) -> None:
+    """A server that others of its cluster tell of comes without the credentials that they all want."""
+    own_server.configure("authorization { token: 'to/k%n' }")
+    own_server.start()
+    address = own_server.url.removeprefix("nats://")
+    async with asyncio.timeout(10):
+        await _connect(f"nats://to%2Fk%25n@127.0.0.1:1,nats://{address}")
 
 
 async def _break(client: Client) -> None:

@@ -39,6 +39,26 @@ async def test_of_several_servers_one_that_answers_is_enough(stream_url: str, so
     assert len(await everything(stream_url, source)) == 1
 
 
+async def test_credentials_of_the_address_are_sent_decoded_and_those_of_the_options_before_them(
+    mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.configure('authorization { user: crew, password: "p ss" }')
+    mortal_server.start()
+    address = mortal_server.url.removeprefix("nats://")
+    await mortal_server.make_stream(url=f"nats://crew:p ss@{address}")
+
+    async with asyncio.timeout(10), EventPublisher(f"nats://crew:p%20ss@{address}") as publisher:
+        await publisher.publish(create_queue_event("inbox", "cleared", source=source))
+    options = {"user": "crew", "password": "p ss"}
+    async with (
+        asyncio.timeout(10),
+        EventPublisher(f"nats://wrong:wrong@{address}", nats_options=options) as publisher,
+    ):
+        await publisher.publish(create_queue_event("inbox", "cleared", source=source))
+
+    assert len(await everything(f"nats://crew:p ss@{address}", source)) == 2
+
+
 async def test_only_short_lived_events_expire(stream_url: str, source: str) -> None:
     async with EventPublisher(stream_url) as publisher:
         await publisher.publish(create_execution_event("e1", "progress", progress=0.5, source=source))
