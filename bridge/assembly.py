@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from functools import partial
 from time import perf_counter, time_ns
+from typing import Final
 
 from bridge.archive import Archive
 from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents, stay_connected
 from bridge.broker.feed import Feed
+from bridge.broker.fitness import LARGEST_SEQ, TOO_LARGE
 from bridge.broker.history import History
 from bridge.broker.problems import Problems
 from bridge.broker.publisher import Publisher
@@ -40,6 +42,8 @@ from bridge.web.tap import Taps, overhear
 from bridge.web.websocket import ENDPOINTS
 from contracts.catalog import families
 from contracts.events import WebSocketEvent
+
+_WATCH_SECONDS: Final = 1.0
 
 
 class Bridge:
@@ -144,6 +148,15 @@ class Bridge:
     async def tell_for_ever(self) -> None:
         """Say on the stream how this bridge is."""
         await tell_for_ever(self.health, self.publisher.publish, self._settings.health_seconds)
+
+    async def watch_for_ever(self) -> None:
+        """Say so where events get numbers that browsers do not count; the stream began with smaller ones."""
+        while True:
+            if self.hub.log.head > LARGEST_SEQ:
+                self.problems.tell("numbers", f"the stream: {TOO_LARGE}", blocking=True)
+            else:
+                self.problems.solved("numbers")
+            await asyncio.sleep(_WATCH_SECONDS)
 
     async def send_away(self) -> None:
         """Let nobody in any more, and everybody go."""

@@ -95,6 +95,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
             tasks.create_task(watch_delay(bridge.loop_delay)),
             tasks.create_task(bridge.tell_for_ever()),
             tasks.create_task(bridge.problems.repeat_for_ever()),
+            tasks.create_task(bridge.watch_for_ever()),
             tasks.create_task(bridge.shore.moves.tell_for_ever(bridge.cluster.tell)),
             tasks.create_task(keep_tidy(bridge.hub.counters, bridge.pauses)),
             tasks.create_task(_raise_when_failed(bridge)),

@@ -22,12 +22,16 @@ from bridge.broker.replies import (
 )
 from contracts.codec import StoredMessage
 
-_INACTIVE_SECONDS: Final = 30.0
-"""The server forgets a consumer that nobody listens to after so long."""
+NO_LIMIT: Final = -1
+"""Of messages that wait for an acknowledgement, where none is wanted: left out, a stream's own limit would be
+taken, and the consumer refused for it."""
 
 
-def ordered(inbox: str, after: int, heartbeat_seconds: float) -> ConsumerConfig:
-    """A consumer that sends everything behind ``after`` to ``inbox``, in order, and says that it lives."""
+def ordered(inbox: str, after: int, heartbeat_seconds: float, inactive_seconds: float) -> ConsumerConfig:
+    """A consumer that sends everything behind ``after`` to ``inbox``, in order, and says that it lives.
+
+    The server forgets it where nobody has listened to it for ``inactive_seconds``.
+    """
     return ConsumerConfig(
         name=f"bridge-feed-{uuid4().hex}",
         deliver_subject=inbox,
@@ -37,7 +41,8 @@ def ordered(inbox: str, after: int, heartbeat_seconds: float) -> ConsumerConfig:
         max_deliver=1,
         flow_control=True,
         idle_heartbeat=heartbeat_seconds,
-        inactive_threshold=_INACTIVE_SECONDS,
+        inactive_threshold=inactive_seconds,
+        max_ack_pending=NO_LIMIT,
         mem_storage=True,
         num_replicas=1,
     )

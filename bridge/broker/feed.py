@@ -24,7 +24,14 @@ from bridge.broker.express import at_once
 from bridge.broker.fitness import judge
 from bridge.broker.place import Place, verdict
 from bridge.broker.sink import Sink
-from bridge.broker.stream import AGES_APART, StreamSettings, ensure_stream, epoch_of, reborn
+from bridge.broker.stream import (
+    AGES_APART,
+    StreamSettings,
+    ensure_stream,
+    epoch_of,
+    inactive_seconds,
+    reborn,
+)
 from contracts.codec import StoredMessage
 
 log = structlog.get_logger(__name__)
@@ -114,7 +121,7 @@ class Feed:
     async def _consume(self, client: Client) -> str:
         """One consumer's life; returns why it ended, or did not begin."""
         info = await ensure_stream(client, self._settings)
-        judge(info.config, self._settings, is_start=not self._created)
+        judge(info, self._settings, is_start=not self._created)
         if not await self._align(client, info):
             return "behind"
         consumption = Consumption(self, client)
@@ -126,15 +133,15 @@ class Feed:
         consumption.subscription = subscription
         try:
             with at_once(client, subscription, consumption.take_at_once):
-                return await self._follow(client, consumption, inbox)
+                return await self._follow(client, consumption, inbox, inactive_seconds(info.config))
         finally:
             self.is_caught_up = False
             if not client.is_closed:
                 await subscription.unsubscribe()
 
-    async def _follow(self, client: Client, consumption: Consumption, inbox: str) -> str:
+    async def _follow(self, client: Client, consumption: Consumption, inbox: str, inactive: float) -> str:
         made = await client.jetstream().add_consumer(
-            self._settings.name, ordered(inbox, self.last_seq, self._heartbeat)
+            self._settings.name, ordered(inbox, self.last_seq, self._heartbeat, inactive)
         )
         info = await client.jetstream().stream_info(self._settings.name)
         if epoch_of(info) != self._created:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import structlog
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, PersistMode, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from bridge.broker.stream import StreamSettings, missing_subjects
 
@@ -15,6 +15,14 @@ _FAR: Final = 10
 _LARGE_EVENT: Final = 64 * 1024
 _DUPLICATES_SECONDS: Final = 120.0
 """NATS' default: a publisher that was cut off comes back within this time, mostly."""
+_LEAST_CONSUMERS: Final = 2
+"""One that reads what comes, one that reads what was."""
+LARGEST_SEQ: Final = 2**53 - 1
+"""The largest number up to which JavaScript, and JSON as many read it, tell all from each other."""
+TOO_LARGE: Final = (
+    "its sequence numbers reach 2^53, and browsers cannot tell such from each other: make a new stream, and "
+    "name it in BRIDGE_STREAM_NAME"
+)
 
 
 class Finding(NamedTuple):
@@ -35,9 +43,10 @@ class UnfitStreamError(ValueError):
         super().__init__(f"the stream {name} would lose events: {'; '.join(map(str, findings))}")
 
 
-def judge(config: StreamConfig, settings: StreamSettings, *, is_start: bool) -> None:
+def judge(info: StreamInfo, settings: StreamSettings, *, is_start: bool) -> None:
     """A bad stream stops the start; later, who is served is served on, whatever became of the stream."""
-    bad = losses(config, settings)
+    config = info.config
+    bad = [*losses(config, settings), *_numbered_too_high(info.state.last_seq)]
     if bad and is_start:
         raise UnfitStreamError(settings.name, bad)
     if bad:
@@ -56,6 +65,12 @@ def differences(config: StreamConfig, settings: StreamSettings) -> list[Finding]
     return [*_other_bounds(config, settings), *_other_ways(config, settings)]
 
 
+def _numbered_too_high(last_seq: int) -> Iterator[Finding]:
+    if last_seq >= LARGEST_SEQ:
+        what, _, remedy = TOO_LARGE.partition(": ")
+        yield Finding(what, remedy)
+
+
 def _never_in(config: StreamConfig, settings: StreamSettings) -> Iterator[Finding]:
     if config.mirror is not None:
         yield Finding("it mirrors another stream", "name that one in BRIDGE_STREAM_NAME")
@@ -67,10 +82,19 @@ def _never_in(config: StreamConfig, settings: StreamSettings) -> Iterator[Findin
         yield Finding(f"it does not take all of {', '.join(missing)}", "add these to its subjects")
     if config.no_ack:
         yield Finding("it acknowledges nothing, so publishers wait for ever", "set its no_ack to false")
+    if config.allow_msg_counter:
+        yield Finding(
+            "it counts, and refuses all that is no number", "name another one in BRIDGE_STREAM_NAME"
+        )
     if config.subject_transform is not None:
         yield Finding("it stores events under other subjects", "remove its subject_transform")
     if config.discard == DiscardPolicy.NEW and _is_bounded(config):
         yield Finding("it refuses new events when it is full", "set its discard to old")
+    if 0 < (config.max_consumers or 0) < _LEAST_CONSUMERS:
+        yield Finding(
+            f"it allows {config.max_consumers} consumer, so that nobody could look back",
+            "raise its max_consumers, or set it to -1",
+        )
 
 
 def _taken_away(config: StreamConfig) -> Iterator[Finding]:
@@ -122,12 +146,30 @@ def _other_ways(config: StreamConfig, settings: StreamSettings) -> Iterator[Find
         yield Finding("it is in files, not in memory", "it stays so")
     if not config.allow_msg_ttl:
         yield Finding("short-lived events stay as long as others", "set its allow_msg_ttl to true")
-    if 0 < config.duplicate_window < _DUPLICATES_SECONDS:
-        yield Finding(
-            f"it knows duplicates for {config.duplicate_window:g} s only", "raise its duplicate_window"
-        )
+    yield from _other_duplicates(config.duplicate_window or 0.0)
     if config.max_msg_size is not None and 0 < config.max_msg_size < _LARGE_EVENT:
         yield Finding(f"it refuses events above {config.max_msg_size} bytes", "raise its max_msg_size")
+    if (config.max_consumers or 0) > 0:
+        yield Finding(
+            f"it allows {config.max_consumers} consumers, and a bridge takes up to 1 + BRIDGE_HISTORY_READS",
+            "raise its max_consumers where that is too few",
+        )
+    if config.allow_rollup_hdrs:
+        yield Finding(
+            "publishers may delete what is before their events", "set its allow_rollup_hdrs to false"
+        )
+    if config.persist_mode == PersistMode.ASYNC:
+        yield Finding(
+            "it acknowledges events before they are stored", "make it anew, without the persist_mode async"
+        )
+
+
+def _other_duplicates(seconds: float) -> Iterator[Finding]:
+    """Streams with sources have no window of their own since nats-server 2.14."""
+    if seconds >= _DUPLICATES_SECONDS:
+        return
+    what = f"it knows duplicates for {seconds:g} s only" if seconds else "it knows no duplicates"
+    yield Finding(f"{what}: an event that is sent again may be stored twice", "raise its duplicate_window")
 
 
 def _is_bounded(config: StreamConfig) -> bool:

@@ -11,20 +11,19 @@ from uuid import uuid4
 
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from bridge.broker.api import API_SECONDS, ask, look_at
 from bridge.broker.connection import FAULTS, end_if_cancelled, revive
+from bridge.broker.consumption import NO_LIMIT
 from bridge.broker.pull import Limits, Pull
 from bridge.broker.replies import nanoseconds_of
-from bridge.broker.stream import AGES_APART, is_of
+from bridge.broker.stream import AGES_APART, inactive_seconds, is_of
 from contracts.codec import StoredMessage
 from contracts.subjects import ANY, Pattern
 
 MAX_MESSAGES: Final = 5_000
 """Messages of one read, however small they are."""
-_INACTIVE_SECONDS: Final = 30.0
-"""The server forgets a consumer that we could not delete after so long."""
 _BARE: Final = "*.*"
 _NANOSECONDS: Final = 1_000_000_000
 _EVERYTHING: Final = frozenset({Pattern(ANY, ANY, ANY, ANY)})
@@ -66,6 +65,8 @@ class History:
         self._jetstream = client.jetstream(timeout=API_SECONDS)
         self._name = name
         self._room = Limits(MAX_MESSAGES, max_bytes)
+        self._inactive: float | None = None
+        """After so long the server forgets a consumer that we could not delete; None: not known yet."""
 
     async def read(self, epoch: str, patterns: frozenset[Pattern], after: int, upto: int) -> Stretch:
         """What ``patterns`` select in (``after``, ``upto``], or the beginning of it.
@@ -180,7 +181,7 @@ class History:
         return ConsumerConfig(
             name=f"bridge-history-{uuid4().hex}",
             ack_policy=AckPolicy.NONE,
-            inactive_threshold=_INACTIVE_SECONDS,
+            max_ack_pending=NO_LIMIT,
             mem_storage=True,
             num_replicas=1,
             **choice,
@@ -190,8 +191,7 @@ class History:
     async def _consumer(self, config: ConsumerConfig) -> AsyncIterator[_Made]:
         """A consumer for as long as this lasts; nats-py does not show the limits that the server sets it."""
         path = f"{self._name}.{config.name}"
-        request = {"stream_name": self._name, "config": config.as_dict()}
-        reply = await ask(self._client, f"CONSUMER.CREATE.{path}", request)
+        reply = await self._create(path, config)
         delivered = reply.get("delivered") or {}
         try:
             yield _Made(
@@ -203,6 +203,18 @@ class History:
         finally:
             with suppress(*FAULTS):
                 await ask(self._client, f"CONSUMER.DELETE.{path}")
+
+    async def _create(self, path: str, config: ConsumerConfig) -> dict[str, Any]:
+        """Within the stream's limits, which are asked for again once they do not hold any more."""
+        if self._inactive is None:
+            self._inactive = inactive_seconds((await self._jetstream.stream_info(self._name)).config)
+        limited = config.evolve(inactive_threshold=self._inactive)
+        request = {"stream_name": self._name, "config": limited.as_dict()}
+        try:
+            return await ask(self._client, f"CONSUMER.CREATE.{path}", request)
+        except APIError:
+            self._inactive = None
+            raise
 
 
 def filters_of(patterns: Iterable[Pattern]) -> list[str]:

@@ -1,5 +1,6 @@
 """The stream that holds the events: made where there is none, taken as it is where there is one."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Final, Literal
 import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,12 @@ _DUPLICATES_SECONDS: Final = 600.0
 memory, about 200 bytes each. Its own two minutes are less than an outage often takes."""
 AGES_APART: Final = timedelta(seconds=2)
 """So much earlier than the leader a replica may forget what is too old: each goes by timers of its own."""
+_INACTIVE_SECONDS: Final = 30.0
+"""The server forgets a consumer of ours that nobody uses after so long."""
+_INVALID: Final = 10052
+"""JetStream's error code for a stream that may not be as it is wanted; its words say why."""
+_WINDOW_LIMIT: Final = re.compile(r"duplicates window .* server limit of ((?:[0-9.]+(?:h|ms|m|s))+)$")
+_GO_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _FORMS = ("*", "*.*.*")
 """What follows the family in the two forms of a subject: bare, and with both ids."""
 _OURS: Final = {"crew-bridge": "makes this stream, and adds subjects to it"}
@@ -45,13 +52,39 @@ async def ensure_stream(client: Client, settings: StreamSettings) -> StreamInfo:
     try:
         info = await manager.stream_info(settings.name)
     except NotFoundError:
-        info = await manager.add_stream(_config(client, settings))
+        info = await _make(client, settings)
         log.info("stream created", stream=settings.name, subjects=len(settings.subjects))
     missing = missing_subjects(info.config, settings.subjects)
     if missing and _is_ours(info.config):
         info = await manager.update_stream(info.config, subjects=_widened(info.config, missing))
         log.info("stream takes more subjects", stream=settings.name, subjects=info.config.subjects)
     return info
+
+
+def inactive_seconds(config: StreamConfig) -> float:
+    """How long consumers of ours may be unused: no longer than the stream's ``consumer_limits`` let them."""
+    limits = config.consumer_limits
+    return min(_INACTIVE_SECONDS, (limits and limits.inactive_threshold) or _INACTIVE_SECONDS)
+
+
+async def _make(client: Client, settings: StreamSettings) -> StreamInfo:
+    """The stream, which knows duplicates for as long as we want, or as the server lets it."""
+    config, manager = _config(client, settings), client.jetstream()
+    try:
+        return await manager.add_stream(config)
+    except APIError as error:
+        limit = _WINDOW_LIMIT.match(error.description or "") if error.err_code == _INVALID else None
+        if limit is None:
+            raise
+    window = _seconds(limit[1])
+    log.warning("the server limits how long a stream knows duplicates", stream=settings.name, seconds=window)
+    return await manager.add_stream(config, duplicate_window=window)
+
+
+def _seconds(duration: str) -> float:
+    """A duration as Go writes it: ``1h2m0.5s``."""
+    parts = re.findall(r"([0-9.]+)(h|ms|m|s)", duration)
+    return sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
 
 
 def epoch_of(info: StreamInfo) -> str:
