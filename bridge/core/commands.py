@@ -1,6 +1,5 @@
 """What a client's command does, and the one answer it gets."""
 
-from dataclasses import replace
 from typing import Final, assert_never
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,18 +35,17 @@ class _Marked(BaseModel):
 
 
 def start_of(connection: Connection, text: str) -> tuple[View, Start] | None:
-    """Where a message asks to look back to, and the view that it would make; None if it does not."""
+    """Where a message asks to look back to, and the view that it adds; None if it does not."""
     try:
         command = parse_command(text)
         if not isinstance(command, Subscribe):
             return None
-        added = {parse_subscription(name).pattern for name in command.subscriptions}
+        added = connection.view_of(map(parse_subscription, command.subscriptions))
     except ContractError:
         return None
     time = None if command.since_time is None else nanoseconds(command.since_time)
     start = Start(since=command.since, epoch=command.epoch, time_ns=time, last=command.last)
-    view = connection.current_view()
-    return (replace(view, patterns=view.patterns | added), start) if start.is_place else None
+    return (added, start) if start.is_place else None
 
 
 def answer(hub: Hub, connection: Connection, text: str, found: Found | None = None) -> Message:
@@ -124,12 +122,16 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
     place = found or Found(command.since, command.epoch, is_found=not (command.since_time or command.last))
     if not place.is_found:
         raise Refused("unavailable", "the stream does not answer; try again")
-    subscriptions = connection.subscriptions | _named(command.subscriptions)
+    named = _named(command.subscriptions)
+    subscriptions = connection.subscriptions | named
     if len(subscriptions) > MAX_SUBSCRIPTIONS:
         reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"
         raise Refused("too_many_subscriptions", reason, "subscriptions")
     connection.subscriptions = subscriptions
-    recovery = hub.change_view(connection, since=place.since, epoch=place.epoch, chunk=place.chunk)
+    added = connection.view_of(named.values())
+    recovery = hub.change_view(
+        connection, added=added, since=place.since, epoch=place.epoch, chunk=place.chunk
+    )
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
 
 

@@ -1,5 +1,6 @@
 """One client: what it subscribed to, where it is in the log, and what it was sent."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from bridge.core.cursor import Cursor
@@ -88,7 +89,11 @@ class Connection:
 
     def current_view(self) -> View:
         """The view that subscriptions, filter and options make."""
-        patterns = frozenset(s.pattern for s in self.subscriptions.values())
+        return self.view_of(self.subscriptions.values())
+
+    def view_of(self, subscriptions: Iterable[Subscription]) -> View:
+        """The view that these would make, with the connection's filter and options."""
+        patterns = frozenset(subscription.pattern for subscription in subscriptions)
         return View(patterns, self.filter, self.batch, self.deflate)
 
     def say(self, message: Message) -> None:

@@ -54,18 +54,21 @@ class Cursor:
         self._given: list[Segment] = []
         self._forgotten = 0
 
-    def change_view(self, view: View, head: int, since: int | None = None, begin: int = 0) -> int | None:
-        """From ``head`` on ``view`` holds; with ``since`` also look back for what it adds after that.
+    def change_view(
+        self, view: View, head: int, since: int | None = None, begin: int = 0, added: View | None = None
+    ) -> int | None:
+        """From ``head`` on ``view`` holds; with ``since`` also look back for what ``added`` wants after that.
 
-        It is looked for from ``begin`` on at most; the client is told of the part before. Returns where it
-        really begins, None without a look back. Nothing that was given, or will be, is given again.
+        ``added``: the part of ``view`` that is new, None for all of it. It is looked for from ``begin`` on at
+        most; the client is told of the part before. Returns where it really begins, None without a look
+        back. Nothing that was given, or will be, is given again.
         """
         unread = [segment.narrowed(view, head) for segment in self._unread()]
         self.todo = [segment for segment in unread if segment.after < (segment.upto or 0)]
         if since is not None:
             begin = max(since, begin, self._forgotten)
             past = (*self._given, *(segment.covered() for segment in self.todo))
-            self.todo.append(Segment((view,), since, head, begin, past, is_backfill=True))
+            self.todo.append(Segment((added or view,), since, head, begin, past, is_backfill=True))
         self.todo.append(Segment((view,), head))
         self.position = self.todo[0].after
         return None if since is None else begin

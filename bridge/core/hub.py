@@ -120,20 +120,23 @@ class Hub:
         self,
         connection: Connection,
         *,
+        added: View | None = None,
         since: int | None = None,
         epoch: str | None = None,
         chunk: Chunk | None = None,
     ) -> Recovery | None:
         """Subscriptions or filter of the connection changed: from now on they hold.
 
-        With ``since``, what the change adds is looked up in the log after it as well; ``chunk`` as in `open`.
+        With ``since``, what ``added`` wants (None: the whole view) and was not given yet is looked up in the
+        log after it as well; ``chunk`` as in `open`.
         """
         self._delivery.catch_up(connection)
         self.router.leave(connection)
         self._settle_view(connection)
         after, least, reason = self._locate(since, epoch, chunk)
         head = self.log.head
-        begin = connection.cursor.change_view(connection.view, head, after if reason else None, least)
+        past = after if reason else None
+        begin = connection.cursor.change_view(connection.view, head, past, least, added)
         if begin is None:
             return self._begin(connection, after, None, None)
         return self._begin(connection, begin, reason if begin == least else "too_many", chunk)
@@ -148,7 +151,7 @@ class Hub:
     ) -> Request | None:
         """What of the stream's past has to be known to answer a cursor exactly, None if the ring has it.
 
-        ``is_backfill``: the client has a connection already, and ``view`` will be its view.
+        ``is_backfill``: the client has a connection already, and ``view`` is what its view gets in addition.
         """
         place = locate(self.log, since, epoch, self._max_replay)
         if place.begin >= self.log.floor:

@@ -15,7 +15,7 @@ class Seek(Protocol):
     async def __call__(
         self, client: Addressee, view: View, start: Start, *, is_backfill: bool = False
     ) -> Found:
-        """``is_backfill``: it has a connection already, and looks back for what is new in ``view``."""
+        """``is_backfill``: it has a connection already, and looks back for ``view``, which it adds."""
         ...
 
 

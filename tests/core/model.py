@@ -85,7 +85,9 @@ class Client:
         self._read = 0
         self._gone = 0
 
-    def wants(self, fact: Fact) -> bool:
+    def wants(self, fact: Fact, subscriptions: set[str] | None = None) -> bool:
+        """Whether it is for the client, which has these subscriptions, or its own."""
+        names = self.subscriptions if subscriptions is None else subscriptions
         if fact.addressee is not None:
             return fact.addressee == self.connection.client_id
         if fact.first is not None or fact.audience == "everyone":
@@ -93,19 +95,21 @@ class Client:
         if not FILTERS[self.filter][1](fact):
             return False
         if fact.audience is not None:
-            return not self.subscriptions.isdisjoint(COVERING[fact.audience])
-        return any(VIEWS[name](fact) for name in self.subscriptions)
+            return not names.isdisjoint(COVERING[fact.audience])
+        return any(VIEWS[name](fact) for name in names)
 
     def view_changed(self) -> None:
         """What is not wanted any more must not come any more."""
         self.changes += 1
         self.owed = deque(fact for fact in self.owed if self.wants(fact))
 
-    def look_back(self, past: list[Fact]) -> None:
-        """What was not given, and will not be, comes after what is owed already."""
+    def look_back(self, past: list[Fact], added: set[str]) -> None:
+        """What was not given, and will not be, of what is added comes after what is owed already."""
         known = self.given | {fact.seq for fact in self.owed}
         self.owed.extend(
-            fact for fact in past if fact.seq not in known and fact.addressee is None and self.wants(fact)
+            fact
+            for fact in past
+            if fact.seq not in known and fact.addressee is None and self.wants(fact, added)
         )
 
     def hear(self, first: int, floor: int) -> None:

@@ -163,4 +163,5 @@ class Bench:
     ) -> Recovery | None:
         """As the command does."""
         connection.subscriptions[name] = parse_subscription(name)
-        return self.hub.change_view(connection, since=since, epoch=epoch)
+        added = connection.view_of([connection.subscriptions[name]])
+        return self.hub.change_view(connection, added=added, since=since, epoch=epoch)

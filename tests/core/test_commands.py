@@ -11,6 +11,7 @@ from bridge.core.commands import MAX_SUBSCRIPTIONS, answer, refusal
 from bridge.core.connection import Connection
 from bridge.core.cursor import MAX_TODO
 from contracts.messages import Error, Message
+from contracts.subscriptions import parse_subscription
 from tests.core.parts import LIMIT, Bench, FakeSocket, event, messages, seqs
 
 anything = st.recursive(
@@ -161,6 +162,51 @@ def test_the_answer_to_since_says_how_much_follows() -> None:
     assert said["recovery"] == {"recovered": True, "reason": "replayed", "from": 3, "to": 5, "count": 3}
     assert again["recovery"]["reason"] == "nothing_missed"
     assert seqs(socket) == [3, 4, 5]
+
+
+def test_a_later_subscription_replays_what_it_adds_and_nothing_of_those_before() -> None:
+    bench = Bench()
+    bench.publish(event(1, execution="a"), event(2, execution="b"), event(3, crew="c1", execution="a"))
+    connection, socket = bench.connect("execution_a")
+    bench.publish(event(4, crew="c1", execution="a"), event(5, execution="b"))
+    bench.settle()
+
+    said = asked(bench, connection, action="subscribe", subscriptions=["execution_b"], since=0)
+    bench.settle()
+    assert (said["recovery"]["count"], seqs(socket)) == (2, [4, 2, 5])
+
+    both = asked(bench, connection, action="subscribe", subscriptions=["crew_c1"], since=0)
+    bench.settle()
+    assert (both["recovery"]["count"], seqs(socket)[3:]) == (1, [3]), "of both, and not given before"
+
+
+def test_subscribing_again_replays_what_that_subscription_was_not_given() -> None:
+    bench = Bench()
+    bench.publish(event(1, execution="a"), event(2, execution="b"))
+    connection, socket = bench.connect("execution_a", "execution_b")
+    bench.publish(event(3, execution="a"), event(4, execution="b"))
+    bench.settle()
+
+    for count in (1, 0):
+        said = asked(bench, connection, action="subscribe", subscriptions=["execution_a"], since=0)
+        assert said["recovery"]["count"] == count
+        bench.settle()
+
+    assert seqs(socket) == [3, 4, 1]
+
+
+def test_what_a_later_subscription_asks_of_the_stream_is_what_it_adds() -> None:
+    bench = Bench(max_bytes=3_000)
+    bench.publish(*(event(seq, execution=f"e{seq % 2}", size=400) for seq in range(1, 20)))
+    connection, socket = bench.connect("execution_e0")
+
+    asked(bench, connection, action="subscribe", subscriptions=["execution_e1"], since=0)
+    bench.settle()
+
+    (request,) = bench.stream.asked
+    assert request.patterns == {parse_subscription("execution_e1").pattern}
+    bench.settle_with_stream()
+    assert seqs(socket) == list(range(1, 20, 2))
 
 
 def test_what_is_counted_leaves_out_gaps_and_what_others_are_told() -> None:

@@ -421,7 +421,7 @@ class Bridge(RuleBasedStateMachine):
                 begin, reason = self._place(since, epoch)
                 assert said.recovery is not None
                 really = said.recovery.from_ - 1
-                client.look_back([fact for fact in self.facts if fact.seq > really])
+                client.look_back([fact for fact in self.facts if fact.seq > really], set(subscriptions))
                 chunk = None if found is None or (is_behind and said.recovery.count is None) else found.chunk
                 self._check_recovery(client, said.recovery, begin, reason, chunk)
         else:

@@ -162,6 +162,25 @@ async def test_a_subscription_with_since_replays_only_what_it_adds(
         assert await listener.nothing_more()
 
 
+async def test_a_later_subscription_brings_nothing_old_of_an_earlier_one(
+    bridge: Client, publisher: EventPublisher, new_id: str
+) -> None:
+    one, other = f"{new_id}a", f"{new_id}b"
+    async with bridge.connect(f"crews/{new_id}") as witness:
+        for number, execution in enumerate((one, other, one, other)):
+            await publisher.publish(_task(number, execution_id=execution, crew_id=new_id))
+        await witness.events(4)
+    async with bridge.connect(f"executions/{one}") as listener:
+        subscribe = {"action": "subscribe", "subscriptions": [f"execution_{other}"]}
+        for place, tasks in (({"last": 1}, ["t3"]), ({"since": 0}, ["t1"])):
+            said = await listener.ask(subscribe | place)
+            assert said["recovery"]["count"] == 1
+            assert _tasks(await listener.events(1)) == tasks
+        await publisher.publish(_task(4, execution_id=one))
+        assert _tasks(await listener.events(1)) == ["t4"]
+        assert await listener.nothing_more()
+
+
 _FILTERS: list[tuple[Json, list[str]]] = [
     ({"types": ["task.failed"]}, ["t2"]),
     ({"types": ["agent.*"]}, ["t3"]),
