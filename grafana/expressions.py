@@ -3,14 +3,17 @@
 from typing import Final
 
 PREFIX: Final = "crew_bridge_"
-CHOSEN: Final = 'instance=~"$instance"'
+CHOSEN: Final = 'job=~"$job", instance=~"$instance"'
 """The bridges chosen at the top of a dashboard."""
 WINDOW: Final = "[$__rate_interval]"
+_OF_ANY: Final = ("process_", "python_")
+"""Metrics that other programs have, too, which may be in the same job."""
+_OF_BRIDGES: Final = f" and on (job, instance) {PREFIX}info"
 
 
 def metric(name: str, *matchers: str) -> str:
     """The series of our metric ``name``, of the bridges chosen; a name with a colon is a recorded one."""
-    full = name if ":" in name or name.startswith(("process_", "python_")) else PREFIX + name
+    full = name if ":" in name or name.startswith(_OF_ANY) else PREFIX + name
     return f"{full}{{{', '.join((CHOSEN, *matchers))}}}"
 
 
@@ -21,7 +24,13 @@ def total(name: str, *matchers: str, by: str = "instance") -> str:
 
 def rate(name: str, *matchers: str, by: str = "instance") -> str:
     """How fast a counter grows a second, summed by a label."""
-    return f"sum by ({by}) (rate({metric(name, *matchers)}{WINDOW}))"
+    growth = f"rate({metric(name, *matchers)}{WINDOW})"
+    return f"sum by ({by}) ({growth}{_OF_BRIDGES if name.startswith(_OF_ANY) else ''})"
+
+
+def of_bridges(name: str) -> str:
+    """A gauge that any program may have, of bridges only."""
+    return metric(name) + _OF_BRIDGES
 
 
 def seen(name: str, *matchers: str, by: str) -> str:

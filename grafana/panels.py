@@ -21,8 +21,8 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.expressions import PREFIX, rate
 
-SOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="prometheus")
-"""As the provisioning names it."""
+SOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${source}")
+"""The one chosen at the top of a dashboard: every Grafana names its own."""
 Query = tuple[str, str]
 """An expression, and the legend of its series."""
 Panel = stat.Panel | timeseries.Panel | heatmap.Panel
@@ -108,7 +108,7 @@ def spread(title: str, buckets: str, *, unit: str, says: str, span: int = 12) ->
 
 
 def board(name: str, title: str, says: str, *rows: Row) -> dashboard.Dashboard:
-    """A dashboard of ``rows`` of panels, which choose among all bridges at the top."""
+    """A dashboard of ``rows`` of panels, which choose data source, job and bridges at the top."""
     made = (
         dashboard.Dashboard(f"Crew Bridge: {title}")
         .uid(f"crew-bridge-{name}")
@@ -120,7 +120,9 @@ def board(name: str, title: str, says: str, *rows: Row) -> dashboard.Dashboard:
         .time("now-15m", "now")
         .timezone("browser")
         .link(_others())
-        .with_variable(_instance())
+        .with_variable(dashboard.DatasourceVariable("source").label("Data source").type("prometheus"))
+        .with_variable(_choice("job", "Job", f"label_values({PREFIX}info, job)"))
+        .with_variable(_choice("instance", "Bridge", f'label_values({PREFIX}info{{job=~"$job"}}, instance)'))
     )
     ids = count(1)
     for heading, panels in rows:
@@ -147,12 +149,13 @@ def _others() -> dashboard.DashboardLink:
     )
 
 
-def _instance() -> dashboard.QueryVariable:
+def _choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """Any number of a label's values; all at first, also those that are still to come."""
     return (
-        dashboard.QueryVariable("instance")
-        .label("Bridge")
+        dashboard.QueryVariable(name)
+        .label(label)
         .datasource(SOURCE)
-        .query(f"label_values({PREFIX}info, instance)")
+        .query(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(True)

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.expressions import metric, rate, total
+from grafana.expressions import metric, of_bridges, rate, total
 from grafana.panels import Row, board, lines, rates
 
 _OPEN: Final[Row] = (
@@ -33,8 +33,8 @@ _OPEN: Final[Row] = (
         ),
         lines(
             "File descriptors",
-            (metric("process_open_fds"), "open {{instance}}"),
-            (metric("process_max_fds"), "limit {{instance}}"),
+            (of_bridges("process_open_fds"), "open {{instance}}"),
+            (of_bridges("process_max_fds"), "limit {{instance}}"),
             unit="short",
             says="One for each browser. At the limit nobody can connect any more.",
         ),

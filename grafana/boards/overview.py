@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.expressions import metric, quantile, rate, seen, total
+from grafana.expressions import metric, of_bridges, quantile, rate, seen, total
 from grafana.panels import Row, board, lines, number
 
 _NOW: Final[Row] = (
@@ -12,9 +12,9 @@ _NOW: Final[Row] = (
     (
         number(
             "Bridges that answer",
-            'sum(up{job="crew-bridge"})',
+            f"count({metric('info')}) or vector(0)",
             unit="short",
-            says="Bridges that Prometheus reaches.",
+            says="Bridges whose numbers Prometheus has now.",
         ),
         number(
             "Connections", f"sum({metric('connections')})", unit="short", says="Browsers that are connected."
@@ -93,7 +93,7 @@ _PROCESS: Final[Row] = (
         ),
         lines(
             "Memory",
-            (metric("process_resident_memory_bytes"), "{{instance}}"),
+            (of_bridges("process_resident_memory_bytes"), "{{instance}}"),
             unit="bytes",
             says="The ring takes BRIDGE_RING_BYTES at most; the rest are connections and their buffers.",
         ),

@@ -34,6 +34,7 @@ def expressions() -> dict[str, str]:
         f"{board['title']}: {panel['title']} {target['refId']}": target["expr"]
         .replace("$__rate_interval", "10s")
         .replace("$instance", ".*")
+        .replace("$job", ".*")
         for board in BOARDS.values()
         for panel in panels(board)
         for target in panel["targets"]
@@ -60,7 +61,30 @@ def test_panels_lie_side_by_side_and_explain_themselves(name: str) -> None:
     assert max(x for x, _ in taken) == 23
     assert len(ids) == len(set(ids))
     assert all(panel["description"] for panel in panels(board))
-    assert all(panel["datasource"]["uid"] == "prometheus" for panel in panels(board))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_data_source_and_job_are_chosen_and_those_of_another_grafana_serve_as_well(name: str) -> None:
+    board = BOARDS[name]
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    asking = [*panels(board), variables["job"], variables["instance"]]
+
+    assert list(variables) == ["source", "job", "instance"], "each needs those before it"
+    assert (variables["source"]["type"], variables["source"]["query"]) == ("datasource", "prometheus")
+    assert all(one["datasource"] == {"type": "prometheus", "uid": "${source}"} for one in asking)
+    assert not re.search(r'"uid": "prometheus"|job=\\?"', json.dumps(board))
+    for panel in panels(board):
+        for target in panel["targets"]:
+            for metric in re.findall(r"(?:crew_bridge|process|python)_\w+\{", target["expr"]):
+                assert f'{metric}job=~"$job", instance=~"$instance"' in target["expr"]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_any_program_tells_of_itself_is_shown_of_bridges_only(name: str) -> None:
+    for panel in panels(BOARDS[name]):
+        for target in panel["targets"]:
+            own = len(re.findall(r"\b(?:process|python)_", target["expr"]))
+            assert own == target["expr"].count("and on (job, instance) crew_bridge_info")
 
 
 async def test_every_metric_that_is_asked_for_exists(bridge: Client) -> None:

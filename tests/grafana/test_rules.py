@@ -18,6 +18,12 @@ def test_every_alert_fires_when_it_should_and_only_then() -> None:
     promtool("test", "rules", CASES)
 
 
+def test_rules_know_bridges_by_their_numbers_and_not_by_the_name_of_a_job() -> None:
+    for path in (GRAFANA / "rules").glob("*.yml"):
+        rules = re.sub(r"#.*", "", path.read_text())
+        assert not re.search(r"\b(job|instance)\s*=", rules), path
+
+
 def test_no_alert_is_left_untried() -> None:
     named = re.findall(r"- name: (\w+ (?:fires|is quiet))$", CASES.read_text(), flags=re.MULTILINE)
 
