@@ -1,6 +1,8 @@
 """One client: what it subscribed to, where it is in the log, and what it was sent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from bridge.core.cursor import Cursor
@@ -121,12 +123,22 @@ class Connection:
 
 
 def encode(entries: list[Entry], view: View) -> bytes:
-    """Entries as frames, one each, or as one frame with a JSON array; deflated where the view says so."""
+    """Entries as frames, one each, or events as a frame with a JSON array; deflated where the view says so.
+
+    A gap has a frame of its own in any case, between what came before it and what comes after.
+    """
     if view.batch:
-        data = array_frame(entry.payload for entry in entries)
-        return deflated(data) if view.deflate else data
+        return b"".join([deflated(data) if view.deflate else data for data in _in_arrays(entries)])
     if view.deflate:
         return b"".join([deflated(entry.frame) for entry in entries])
     if len(entries) == 1:
         return entries[0].frame
     return b"".join([entry.frame for entry in entries])
+
+
+def _in_arrays(entries: list[Entry]) -> Iterator[bytes]:
+    for is_gap, some in groupby(entries, attrgetter("is_gap")):
+        if is_gap:
+            yield from (entry.frame for entry in some)
+        else:
+            yield array_frame(entry.payload for entry in some)

@@ -131,7 +131,7 @@ class Client:
         assert self.connection.batch
         assert len(payload) <= MAX_BATCH or len(message) == 1
         for one in message:
-            assert one.get("type", "gap") == "gap"
+            assert "event_type" in one
             self._hear_one(one, first)
 
     def _hear_one(self, message: Json, first: int) -> None:

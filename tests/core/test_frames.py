@@ -11,6 +11,7 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from bridge.core.connection import encode
+from bridge.core.deflate import inflated
 from bridge.core.entry import Entry
 from bridge.core.frames import Opcode, array_frame, frame, payload_of, split
 from bridge.core.view import View
@@ -76,6 +77,20 @@ def test_entries_become_one_frame_each_or_one_array() -> None:
     [array] = frames(encode(entries, View(frozenset(), batch=True)))
     assert [one["seq"] for one in json.loads(array)] == [3, 4]
     assert len(array) <= sum(len(entry.frame) for entry in entries)
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+def test_between_arrays_of_events_a_gap_is_an_object_in_its_place(deflate: bool) -> None:
+    gaps = [Entry.of_gap(Gap(from_=seq, to=seq, reason="retention")) for seq in (4, 5)]
+    entries = [event(2), event(3, size=4000), *gaps, event(6)]
+
+    data = encode(entries, View(frozenset(), batch=True, deflate=deflate))
+
+    parts = [inflated(part.payload) if part.is_compressed else part.payload for part in split(data)]
+    first, *told, last = [json.loads(part) for part in parts]
+    assert [one["seq"] for one in first] == [2, 3]
+    assert [(gap["type"], gap["from"]) for gap in told] == [("gap", 4), ("gap", 5)]
+    assert [one["seq"] for one in last] == [6]
 
 
 def test_an_entry_carries_what_filters_ask_for() -> None:
