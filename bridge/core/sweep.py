@@ -5,6 +5,7 @@ from typing import NamedTuple
 from bridge.core.connection import Connection
 from bridge.core.frames import Opcode, frame
 from bridge.core.hub import Hub
+from bridge.core.pauses import Pauses
 from bridge.core.socket import CloseCode
 from contracts.events import WebSocketEvent
 from contracts.types import EventType
@@ -24,12 +25,22 @@ class Sweep:
 
     So it does those whose sockets have something to take and took nothing for ``stalled_after`` seconds.
     A heartbeat is an event that pages see, with a WebSocket ping that every client answers by itself.
+    ``period``: seconds in which it is run at least once. Where much more has passed, this process was
+    stopped, and nobody's silence counts for that time: what clients said waits to be read.
     """
 
     def __init__(
-        self, hub: Hub, *, interval: float, stale_after: float, stalled_after: float, buffer_limit: int
+        self,
+        hub: Hub,
+        *,
+        period: float,
+        interval: float,
+        stale_after: float,
+        stalled_after: float,
+        buffer_limit: int,
     ) -> None:
         self._hub = hub
+        self._pauses = Pauses(period)
         self._interval = interval
         self._stale_after = stale_after
         self._stalled_after = stalled_after
@@ -42,9 +53,12 @@ class Sweep:
         this time only.
         """
         limit = self._stale_after if stale_after is None else stale_after
+        pause = self._pauses.before(now)
         beats: dict[int, bytes] = {}
         stale: list[Stale] = []
         for connection in tuple(self._hub.connections.values()):
+            if pause:
+                self._forgive(connection, pause, now)
             self._note_progress(connection, now)
             silence = now - connection.last_heard
             if silence > limit:
@@ -58,6 +72,11 @@ class Sweep:
                 connection.next_heartbeat = now + self._interval
                 self._beat(connection, beats)
         return stale
+
+    @staticmethod
+    def _forgive(connection: Connection, pause: float, now: float) -> None:
+        connection.last_heard = min(connection.last_heard + pause, now)
+        connection.taken_at = min(connection.taken_at + pause, now)
 
     @staticmethod
     def _note_progress(connection: Connection, now: float) -> None:

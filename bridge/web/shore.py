@@ -106,6 +106,7 @@ class Shore:
         self._tasks: asyncio.TaskGroup | None = None
         self._sweep = Sweep(
             hub,
+            period=_SWEEP_SECONDS,
             interval=limits.heartbeat_seconds,
             stale_after=limits.stale_seconds,
             stalled_after=limits.stalled_seconds,

@@ -8,8 +8,8 @@ from tests.core.parts import LIMIT, Bench, event, frames
 _PING = frame(b"", Opcode.PING)
 
 
-def _sweep(bench: Bench) -> Sweep:
-    return Sweep(bench.hub, interval=25, stale_after=60, stalled_after=30, buffer_limit=LIMIT)
+def _sweep(bench: Bench, period: float = 60) -> Sweep:
+    return Sweep(bench.hub, period=period, interval=25, stale_after=60, stalled_after=30, buffer_limit=LIMIT)
 
 
 def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor() -> None:
@@ -116,3 +116,22 @@ def test_a_dead_peer_does_not_seem_alive_because_the_kernel_takes_heartbeats() -
     assert connection.last_heard == 0
     assert connection.taken_at == 50
     assert [stale.connection for stale in sweep.run(61)] == [connection]
+
+
+def test_while_the_bridge_itself_was_stopped_nobody_was_silent_and_nobody_refused_to_take() -> None:
+    bench = Bench()
+    stuck, stuck_socket = bench.connect("global", client_id="stuck")
+    silent, _ = bench.connect("global", client_id="silent")
+    sweep = _sweep(bench, period=1)
+    stuck_socket.is_stuck, stuck_socket.backlog = True, 10
+    for now in range(20):
+        stuck.last_heard = now
+        assert sweep.run(now) == []
+
+    assert sweep.run(3600) == []
+    assert (silent.last_heard, stuck.last_heard, stuck.taken_at) == (3580, 3599, 3580)
+
+    ended = {now: [stale.connection for stale in sweep.run(now)] for now in range(3601, 3642)}
+    assert stuck_socket.closed == (CloseCode.STALLED, "you took nothing for too long")
+    assert ended.pop(3641) == [silent]
+    assert not any(ended.values())
