@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from functools import partial
-from time import perf_counter, time_ns
+from time import monotonic, perf_counter, time_ns
 from typing import Final
 
 from bridge.archive import Archive
@@ -22,6 +22,7 @@ from bridge.core.histogram import Histogram
 from bridge.core.history import Request
 from bridge.core.hub import Hub
 from bridge.core.log import Log
+from bridge.core.pauses import AwakeClock
 from bridge.core.pump import Pump
 from bridge.delay import DELAY_MICROSECONDS
 from bridge.files import with_files_for
@@ -44,6 +45,8 @@ from contracts.catalog import families
 from contracts.events import WebSocketEvent
 
 _WATCH_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 1.0
+"""Twice as long without a turn of the event loop is a pause, in which nobody else was silent."""
 
 
 class Bridge:
@@ -75,7 +78,8 @@ class Bridge:
             max_replay=settings.replay_max_events,
         )
         self.hub.counters.opened.update(dict.fromkeys(ENDPOINTS, 0))
-        self.census = Census()
+        self.awake = AwakeClock(monotonic, _PAUSE_SECONDS)
+        self.census = Census(self.awake)
         self.loop_delay = Histogram(DELAY_MICROSECONDS)
         self.pauses = Histogram(PAUSE_MICROSECONDS)
 
@@ -106,6 +110,7 @@ class Bridge:
             {TAP: partial(overhear, desk)},
             {CAME: self.shore.moves.hear},
             seconds=settings.gather_seconds,
+            clock=self.awake,
         )
         fleet = Fleet(desk, self.cluster)
         audit = Audit(instance, self.publisher, self.hub.counters, self.shore.spawn)

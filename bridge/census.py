@@ -1,6 +1,7 @@
 """What crews do, counted as it passes: events by type, tokens of models, how long things took."""
 
 from collections import Counter
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -36,9 +37,11 @@ class Census:
     """Totals over all crews since the bridge has caught up with the stream.
 
     Every bridge on a stream counts the same: take the largest of them, not the sum.
+    ``clock``: in seconds, by which workers fall silent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.clock = clock
         self.events: Counter[str] = Counter()
         """By type; ``other`` are the types that are not built in."""
         self.tokens: Counter[str] = Counter()
@@ -69,7 +72,7 @@ class Census:
         """A worker's pulse, or its report of what was lost."""
         data = event.data
         if isinstance(data, state.SystemHealthCheck) and data.component == TAP:
-            self.workers.heard(data, monotonic())
+            self.workers.heard(data, self.clock())
         elif isinstance(data, state.SystemError) and data.component == TAP:
             self.lost += data.lost or 0
 

@@ -92,7 +92,7 @@ async def _feeding(bridge: Bridge, nats_url: str) -> AsyncIterator[None]:
         working = [
             tasks.create_task(bridge.feed_for_ever(nats_url)),
             tasks.create_task(bridge.read_for_ever(nats_url)),
-            tasks.create_task(watch_delay(bridge.loop_delay)),
+            tasks.create_task(watch_delay(bridge.loop_delay, bridge.awake)),
             tasks.create_task(bridge.tell_for_ever()),
             tasks.create_task(bridge.problems.repeat_for_ever()),
             tasks.create_task(bridge.watch_for_ever()),

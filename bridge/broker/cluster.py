@@ -46,7 +46,8 @@ class Cluster:
     """One bridge among the others that serve the same stream.
 
     ``answerers``: by the verbs that others may ask; ``sources``: by what they may follow; ``hearers``: by
-    what they may tell. ``seconds``: how long an answer may take.
+    what they may tell. ``seconds``: how long an answer may take. ``clock``: by
+    which others fall silent, in seconds.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Cluster:
         hearers: Mapping[str, Hearer],
         *,
         seconds: float,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.instance = instance
         self._prefix = f"{_PREFIX}.{stream}"
@@ -68,7 +70,7 @@ class Cluster:
         self._relay = Relay(self._prefix, instance, sources)
         self._seconds = seconds
         self._id = uuid4().hex
-        self._peers = Peers(self._id, monotonic)
+        self._peers = Peers(self._id, clock)
         self._has_namesake = False
         self._client: Client | None = None
         self._acquainted = 0.0

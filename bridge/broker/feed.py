@@ -42,6 +42,8 @@ _RETRY_SECONDS: Final = 0.5
 _POLL_SECONDS: Final = 0.05
 _BEHIND_SECONDS: Final = 5.0
 """So long a stream may be behind what was read of it: a new leader takes up what was agreed on before."""
+_PAUSE_SECONDS: Final = 1.0
+"""A timer that is so late means that this process was stopped: what came meanwhile is to be read."""
 _UNANSWERED: Final = {"silence", "error"}
 _NOT_AT_ONCE: Final = {"behind", "error"}
 
@@ -194,10 +196,12 @@ class Feed:
         silence = self._heartbeat * MISSED_HEARTBEATS
         while True:
             consumption.was_heard = False
+            began = monotonic()
             done, _ = await asyncio.wait([consumption.ended], timeout=silence)
             if done:
                 return consumption.ended.result()
-            if not consumption.was_heard:
+            was_stopped = monotonic() - began > silence + _PAUSE_SECONDS
+            if not consumption.was_heard and not was_stopped:
                 return "silence"
 
     def take(self, message: StoredMessage, pending: int) -> None:

@@ -1,7 +1,6 @@
 """What crews do, as far as it passes through the bridge; every bridge on a stream says the same."""
 
 from collections.abc import Iterator
-from time import monotonic
 from typing import Final
 
 from prometheus_client.core import Metric
@@ -23,11 +22,11 @@ def crews(sources: Sources) -> Iterator[Metric]:
     yield histograms(
         "crew_duration_seconds", "How long work took that ended", labels.WORK, census.durations, unit=_MILLI
     )
+    census.workers.forget_silent(census.clock())
     yield from _workers(census.workers)
 
 
 def _workers(workers: Workers) -> Iterator[Metric]:
-    workers.forget_silent(monotonic())
     yield gauge("workers", "Workers whose pulse was heard in the last 90 seconds", len(workers))
     yield counter("workers_lost", "Workers that fell silent without a goodbye", workers.lost)
     yield counter("worker_published", "Messages that workers have put into the stream", workers.published)

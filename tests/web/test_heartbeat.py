@@ -1,6 +1,8 @@
 """How a client knows that it is connected, and how the bridge knows that a client is."""
 
+import asyncio
 import json
+import signal
 from datetime import datetime
 
 import pytest
@@ -9,6 +11,7 @@ from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.client import PREFIX, Json, Listener
 from tests.conftest import Client, StartBridge
+from tests.processes import bridge_process
 from tests.web.raw import PING, TEXT, raw_client
 
 
@@ -81,3 +84,30 @@ async def _last_cleanup(bridge: Client) -> str | None:
     _, body = await bridge.get(f"{PREFIX}/health")
     cleanup: str | None = body["last_cleanup"]
     return cleanup
+
+
+async def test_a_bridge_that_was_stopped_holds_its_own_silence_against_nobody(
+    nats_url: str, publisher: EventPublisher, new_id: str
+) -> None:
+    impatient = {"heartbeat_seconds": 0.5, "stale_seconds": 1.5, "stalled_seconds": 1.5}
+    async with bridge_process(nats_url=nats_url, feed_heartbeat_seconds=0.2, **impatient) as process:
+        bridge = process.client
+        async with bridge.connect(f"executions/{new_id}") as listener:
+            await _heartbeat(listener)
+            _, before = await bridge.get("/metrics")
+            process.process.send_signal(signal.SIGSTOP)
+            await publisher.publish(create_task_event("t1", "completed", execution_id=new_id))
+            await asyncio.sleep(5)  # what is tested is so long a time
+            process.process.send_signal(signal.SIGCONT)
+            assert [event["task_id"] for event in await listener.events(1)] == ["t1"]
+            for _ in range(3):
+                await _heartbeat(listener)
+            await publisher.publish(create_task_event("t2", "completed", execution_id=new_id))
+            assert [event["task_id"] for event in await listener.events(1)] == ["t2"]
+            _, numbers = await bridge.get("/metrics")
+
+    assert _resets(numbers) == _resets(before)
+
+
+def _resets(numbers: str) -> list[str]:
+    return [line for line in numbers.splitlines() if line.startswith("crew_bridge_feed_resets_total")]
