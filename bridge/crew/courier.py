@@ -66,8 +66,8 @@ class Courier:
         self._disk_fails_until = 0.0
         self._failures = 0
         self._down_since = monotonic()
-        self._report = LossReport()
         self._pulse = pulse or Pulse()
+        self._report = LossReport(self._pulse.worker)
         self.accounts = Accounts(outbox, lambda: (self._spool, *self._adopted))
         self._deadline: float | None = None
         self._farewell: Callable[[], None] = _nothing

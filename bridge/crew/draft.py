@@ -31,6 +31,8 @@ class Policy:
     max_event_bytes: int = MAX_EVENT_BYTES
     source: str = "crewai"
     """Each event's ``source``."""
+    worker: str | None = None
+    """Each event's ``metadata.worker``: whose pulse to look for."""
 
 
 class Draft(NamedTuple):
@@ -74,9 +76,13 @@ class Draft(NamedTuple):
             "agent_id": self.ids.agent,
             "parent_id": self.parent,
             "data": data,
-            "metadata": {"crewai": self.crewai} if self.crewai else None,
+            "metadata": _present(crewai=self.crewai, worker=policy.worker) or None,
         }
-        return to_json({name: value for name, value in envelope.items() if value is not None})
+        return to_json(_present(**envelope))
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def own_id(event: Any) -> str:

@@ -15,7 +15,8 @@ REPORT_SECONDS: Final = 1.0
 class LossReport:
     """What was reported, and when. Losses are totals by reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
         self._reported = 0
         self._when = 0.0
         self._last = ""
@@ -30,7 +31,14 @@ class LossReport:
         lost = sum(losses.values()) - self._reported
         self._reported, self._when = sum(losses.values()), monotonic()
         report = Message.of(
-            create_system_event(COMPONENT, "error", data=losses, error=f"{lost} events were lost", lost=lost)
+            create_system_event(
+                COMPONENT,
+                "error",
+                data=losses,
+                error=f"{lost} events were lost",
+                lost=lost,
+                metadata={"worker": self._worker},
+            )
         )
         self._last = report.event_id
         return report

@@ -15,13 +15,23 @@ PULSE_SECONDS: Final = 30.0
 """Who is silent for three of these, and has not said goodbye, is gone."""
 
 
+def worker_name() -> str:
+    """A name that no other worker has: host, process, and eight digits by chance.
+
+    A process has one for as long as its tap is there; a forked child, and a tap that follows one that was
+    closed, count anew and so have another.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
 class Pulse:
     """Due every ``seconds``, for the first time after as many: a short-lived worker has none."""
 
-    def __init__(self, seconds: float = PULSE_SECONDS) -> None:
+    def __init__(self, seconds: float = PULSE_SECONDS, worker: str | None = None) -> None:
         self._seconds = seconds
         self._next = monotonic() + seconds
-        self._instance = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.worker = worker or worker_name()
+        """Whose it is: its ``instance``, and the ``metadata.worker`` of all that this worker publishes."""
         self._was_heard = False
 
     @property
@@ -38,5 +48,8 @@ class Pulse:
         """The next beat; ``ending`` is goodbye."""
         self._next = monotonic() + self._seconds
         self._was_heard = not ending
-        data = {"status": "down" if ending else "ok", "instance": self._instance, **totals}
-        return Message.of(create_system_event(COMPONENT, "health_check", source=COMPONENT, data=data))
+        data = {"status": "down" if ending else "ok", "instance": self.worker, **totals}
+        metadata = {"worker": self.worker}
+        return Message.of(
+            create_system_event(COMPONENT, "health_check", source=COMPONENT, data=data, metadata=metadata)
+        )

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from bridge.crew.ledger import Ledger
 from bridge.crew.link import Options
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
+from bridge.crew.pulse import Pulse, worker_name
 from bridge.crew.recorder import Recorder
 from contracts import WebSocketEvent
 
@@ -84,7 +85,8 @@ class Tap:
         """Queue an event of the application's own. Never waits; see `flush`."""
         if self._stale:
             self._renew()
-        self._outbox.put(Message.of(event))
+        metadata = {"worker": self._worker, **event.metadata}
+        self._outbox.put(Message.of(event.model_copy(update={"metadata": metadata})))
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Whether all that was recorded is stored by NATS or kept on disk, waiting ``seconds`` at most."""
@@ -113,11 +115,12 @@ class Tap:
             self._courier.stop(self._delivery.exit_wait_seconds)
 
     def _build(self, ledger: Ledger, inherited: frozenset[str]) -> None:
-        delivery = self._delivery
+        delivery, self._worker = self._delivery, worker_name()
+        policy = replace(self._policy, worker=self._worker)
         self._outbox = Outbox(delivery.max_queue_bytes)
-        self._journal = Journal(self._outbox, self._policy)
+        self._journal = Journal(self._outbox, policy)
         self._journal.inherited = inherited
-        self._recorder = Recorder(ledger, self._journal, self._policy, self._execution_ended)
+        self._recorder = Recorder(ledger, self._journal, policy, self._execution_ended)
         self._courier = Courier(
             self._outbox,
             delivery.nats_url,
@@ -125,6 +128,7 @@ class Tap:
             options=delivery.nats_options,
             spool_directory=delivery.spool_directory,
             tick=self._journal.close_due,
+            pulse=Pulse(worker=self._worker),
         )
         self._courier.start()
 

@@ -27,6 +27,11 @@ class Stored:
         names: dict[str, Any] = self.event.get("metadata", {}).get("crewai", {})
         return names
 
+    @property
+    def worker(self) -> str | None:
+        name: str | None = self.event.get("metadata", {}).get("worker")
+        return name
+
 
 async def everything(url: str, source: str | None = None, stream: str = "CREW_EVENTS") -> list[Stored]:
     """Every message, in the stream's order, or every one of a source; each has to be a valid event."""

@@ -119,4 +119,5 @@ async def test_a_forked_child_delivers_its_own_runs_and_its_parent_goes_on(
     assert [m.type for m in stored].count("custom.boot") == 1
     assert [m.type for m in stored].count("execution.completed") == 2
     assert len({m.event["execution_id"] for m in stored if "execution_id" in m.event}) == 2
+    assert len({m.worker for m in stored}) == 2
     assert_dense(stored)

@@ -34,6 +34,7 @@ async def test_a_worker_has_a_pulse_and_says_goodbye(mortal_server: NatsServer, 
     assert heard[-1]["published"] == len(stored) - 1
     assert (heard[-1]["lost"], heard[-1]["on_disk"]) == (0, 0)
     assert all(m.headers["Nats-TTL"] for m in stored if m.type == "system.health_check")
+    assert {m.worker for m in stored if m.type == "system.health_check"} == {heard[0]["instance"]}
 
 
 async def test_a_worker_that_lives_for_a_moment_has_none(mortal_server: NatsServer, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,10 +17,13 @@ from bridge.crew.draft import Policy
 from bridge.crew.endings import Sigterm
 from bridge.crew.ledger import Ledger
 from bridge.crew.message import STREAM
+from bridge.crew.pulse import Pulse
 from bridge.crew.tap import Delivery, Tap
 from contracts import create_queue_event
 from tests.crew.bench import Crew, event
 from tests.crew.stored import everything
+from tests.nats_server import NatsServer
+from tests.waiting import until
 
 FIRST = """
 import os, signal
@@ -34,18 +38,22 @@ STARTS = frozenset({"crew_kickoff_started"})
 
 @pytest.fixture
 def tap(stream_url: str, source: str, tmp_path: Path) -> Iterator[Tap]:
+    made = new_tap(stream_url, source, tmp_path)
+    yield made
+    made.close()
+
+
+def new_tap(url: str, source: str, directory: Path) -> Tap:
     delivery = Delivery(
-        stream_url,
+        url,
         STREAM,
         None,
-        tmp_path / "spool",
+        directory / "spool",
         max_queue_bytes=1_000_000,
         end_wait_seconds=5,
         exit_wait_seconds=5,
     )
-    made = Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, STARTS))
-    yield made
-    made.close()
+    return Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, STARTS))
 
 
 async def test_when_an_execution_has_ended_its_events_are_stored(
@@ -75,6 +83,38 @@ async def test_a_flush_includes_chunks_and_the_applications_own_events(
     statistics = tap.statistics()
     assert statistics.pop("published") == 2
     assert set(statistics.values()) == {0}
+
+
+async def test_everything_that_a_worker_publishes_names_the_worker_that_its_pulse_is_of(
+    mortal_server: NatsServer, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.crew.tap.Pulse", partial(Pulse, 0.05))
+    mortal_server.start()
+    await mortal_server.make_stream()
+    tap = new_tap(mortal_server.url, source, tmp_path)
+    tap.record(Crew(), event("crew_kickoff_started"))
+    tap.record(None, event("llm_stream_chunk", call_id="c1", chunk="x"))
+    tap.publish(create_queue_event("inbox", "cleared", metadata={"mine": 1}))
+    await until(lambda: tap.statistics()["published"] >= 5)
+    tap.close()
+
+    stored = await everything(mortal_server.url)
+    (worker,) = {message.worker for message in stored}
+    pulses = [m for m in stored if m.type == "system.health_check"]
+    assert {"crew.created", "llm.chunk", "queue.cleared"} < {m.type for m in stored}
+    assert {m.event["data"]["instance"] for m in pulses} == {worker}
+    assert next(m for m in stored if m.type == "queue.cleared").event["metadata"]["mine"] == 1
+
+
+async def test_a_tap_that_follows_one_that_was_closed_is_another_worker(
+    stream_url: str, source: str, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        tap = new_tap(stream_url, source, tmp_path)
+        tap.record(None, event("llm_stream_chunk", call_id="c1", chunk="x"))
+        tap.close()
+
+    assert len({message.worker for message in await everything(stream_url, source)}) == 2
 
 
 async def test_what_was_recorded_before_closing_is_stored(tap: Tap, stream_url: str, source: str) -> None:
