@@ -5,11 +5,16 @@ that are defined after it was made are not seen.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Final
 
 import crewai.events.event_types  # noqa: F401  # Defines the classes that nobody has imported yet.
 from crewai.events import BaseEventListener
 from crewai.events.base_events import BaseEvent
+
+_DEFINED_LATE: Final = ("crewai.skills.events", "crewai.experimental.skills.events")
+"""Modules with classes that CrewAI imports when it needs them; which there is depends on its version."""
 
 
 class CrewBridgeListener(BaseEventListener):  # type: ignore[misc]  # CrewAI is not there when types are checked.
@@ -23,6 +28,9 @@ class CrewBridgeListener(BaseEventListener):  # type: ignore[misc]  # CrewAI is 
     def setup_listeners(self, crewai_event_bus: Any) -> None:
         """Register for all classes that there are by now."""
         self._bus = crewai_event_bus
+        for module in _DEFINED_LATE:
+            with suppress(ImportError):
+                import_module(module)
         for kind in set(_classes(BaseEvent)):
             crewai_event_bus.register_handler(kind, self._handle)
 

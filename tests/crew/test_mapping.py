@@ -48,6 +48,10 @@ def test_every_class_has_a_row_or_a_reason_to_have_none(classes: Classes) -> Non
     assert set(classes) - set(TABLE) == JOINED | DROPPED
 
 
+def test_a_listener_hears_every_class_also_those_that_crewai_defines_late(classes: Classes) -> None:
+    assert [kind for kind, found in classes.items() if not found["heard"]] == []
+
+
 def test_every_row_is_for_a_class_that_there_is(newest: Classes, oldest: Classes) -> None:
     assert set(TABLE) - set(newest) - set(oldest) == NAMED_ONLY
 

@@ -6,6 +6,7 @@ from bridge.crew.mapping.fields import FAILURE, answer, chars, count, elapsed, l
 from bridge.crew.mapping.row import Row
 
 _SKILL: Final = {"skill": label("skill_name")}
+_DOWNLOAD: Final = {**_SKILL, "skill_ref": label("registry_ref"), "version": label("version")}
 _CHECKPOINT: Final = {
     "checkpoint": label("checkpoint_id"),
     "branch": label("branch"),
@@ -86,6 +87,8 @@ SURROUNDINGS: Final[dict[str, Row]] = {
     "skill_loaded": Row("custom.skill_loaded", level=count("disclosure_level"), **_SKILL),
     "skill_activated": Row("custom.skill_activated", level=count("disclosure_level"), **_SKILL),
     "skill_used": Row("custom.skill_used", level=count("disclosure_level"), **_SKILL),
+    "skill_download_started": Row("custom.skill_download_started", **_DOWNLOAD),
+    "skill_download_completed": Row("custom.skill_download_completed", **_DOWNLOAD),
     "skill_load_failed": Row(
         "system.error", component=label("skill_name"), error=label("error", "a skill failed")
     ),

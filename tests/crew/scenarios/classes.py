@@ -1,12 +1,15 @@
 """Every event class of this CrewAI: what its row reads, and what is recorded of an event that has it all."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import crewai.events.event_types  # noqa: F401  # Defines all classes.
+import crewai
 from crewai.events.base_events import BaseEvent
 
 from bridge.crew import bus
@@ -19,6 +22,7 @@ from bridge.crew.mapping.page import Page
 from bridge.crew.outbox import Outbox
 from bridge.crew.recorder import Recorder
 
+DEFINES = re.compile(r"^class \w+\(\w*Event\):", re.MULTILINE)
 POLICY = Policy(content="full")
 OBJECT = SimpleNamespace(message="a word", thought="a word")
 EXAMPLES: dict[Any, Any] = {
@@ -77,13 +81,25 @@ def classes(base: Any) -> Iterator[Any]:
         yield from classes(kind)
 
 
+def define_all() -> None:
+    """Import each module that defines an event's class: CrewAI imports some only when it needs them."""
+    root = Path(crewai.__file__).parent
+    for path in root.rglob("*.py"):
+        if DEFINES.search(path.read_text()):
+            import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+
+
 def main() -> dict[str, Any]:
+    bus.listen(lambda source, event: None)
+    heard = set(classes(BaseEvent))
+    define_all()
     kinds = {kind.model_fields["type"].default: kind for kind in classes(BaseEvent)}
     return {
         name: {
             "reads": reads(name) if name in TABLE else [],
             "fields": [each for each in dir(kind) if not each.startswith("_")] + list(kind.model_fields),
             "recorded": recorded(kind),
+            "heard": kind in heard,
         }
         for name, kind in kinds.items()
         if isinstance(name, str)
