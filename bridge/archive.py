@@ -51,6 +51,8 @@ class Archive:
         """Bytes of messages read."""
         self.in_flight = 0
         """Reads under way."""
+        self.failed = asyncio.Event()
+        """Set when a read fails; to be cleared by who looks into it."""
 
     @property
     def queued(self) -> int:
@@ -118,6 +120,7 @@ class Archive:
                 chunk = self._shelf.find(request) or await self._read(request, read)
             except OSError as error:
                 self.failures += 1
+                self.failed.set()
                 log.info("past not readable", after=request.after, error=str(error) or type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from time import monotonic, perf_counter, time_ns
 from typing import Final
@@ -45,6 +46,12 @@ from contracts.catalog import families
 from contracts.events import WebSocketEvent
 
 _WATCH_SECONDS: Final = 1.0
+_PROBE_SECONDS: Final = 30.0
+_NO_PAST: Final = (
+    "the stream's past cannot be read ({}): who comes back cannot be served. It takes room for a few "
+    "short-lived consumers, in the limits of stream and account (max_consumers), and the permission to make, "
+    "use and delete them ($JS.API.CONSUMER.>)"
+)
 _PAUSE_SECONDS: Final = 1.0
 """Twice as long without a turn of the event loop is a pause, in which nobody else was silent."""
 
@@ -148,7 +155,25 @@ class Bridge:
 
     async def _read(self, history: History) -> None:
         with self.seeker.asking(history):
-            await self.archive.run(history.read)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.archive.run(history.read))
+                tasks.create_task(self._watch_past(history))
+
+    async def _watch_past(self, history: History) -> None:
+        """Say so where the stream's past cannot be read, though the feed goes on; look again now and then."""
+        while True:
+            self.archive.failed.clear()
+            try:
+                await history.probe()
+            except ConnectionError:
+                await asyncio.sleep(_WATCH_SECONDS)
+            except OSError as error:
+                if self.feed.is_caught_up:
+                    self.problems.tell("history", _NO_PAST.format(error), blocking=True)
+                await asyncio.sleep(_WATCH_SECONDS)
+            else:
+                self.problems.solved("history")
+                await _set_within(self.archive.failed, _PROBE_SECONDS)
 
     async def tell_for_ever(self) -> None:
         """Say on the stream how this bridge is."""
@@ -191,8 +216,15 @@ class Bridge:
         is_ready, reason = feed.is_caught_up and not self.problems.is_blocking, self.problems.reason
         if not is_ready and reason is None:
             reason = "the feed has not caught up with the stream yet"
-        place = {"epoch": log.epoch, "head": log.head}
+        place = {"epoch": log.created, "head": log.head}
         return {"ready": is_ready, "filled": feed.is_filled, "reason": reason} | place
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for ``event``, but no longer than that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _limits(settings: Settings) -> Limits:

@@ -10,6 +10,7 @@ from contracts.codec import StoredMessage, decode
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.messages import GapReason
+from contracts.positions import StreamPosition
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,7 @@ def entry_of(
     ``count`` is told of the event. Never raises: what goes wrong in here is logged, as field ``internal``.
     """
     try:
-        decoded = decode(message, epoch)
+        decoded = decode(message, epoch.partition("-")[0])
         if count is not None:
             count(decoded.event)
         return Entry.of_event(decoded, message.seq)
@@ -48,9 +49,9 @@ class Intake:
         self._hub = hub
         self._count = count
 
-    def begin(self, epoch: str, floor: int) -> None:
+    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
         """A stream, at the start or made anew."""
-        self._hub.reset(epoch, floor)
+        self._hub.reset(epoch, floor, end)
 
     def message(self, message: StoredMessage) -> None:
         """One message of the stream."""
@@ -58,11 +59,11 @@ class Intake:
         if isinstance(entry, Entry):
             self._hub.publish(entry)
         else:
-            self._hub.reject(message.seq, entry)
+            self._hub.reject(message.seq, entry, message.stored_ns)
 
-    def skip(self, last: int) -> None:
-        """Nothing more is to come up to ``last``."""
-        self._hub.log.skip(last)
+    def skip(self, last: int, stored_ns: int = 0) -> None:
+        """Nothing more is to come up to ``last``, which is no event."""
+        self._hub.log.skip(last, stored_ns)
 
     def gap(self, first: int, last: int, reason: GapReason) -> None:
         """Events that will never come."""

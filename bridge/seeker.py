@@ -2,20 +2,28 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from bridge.archive import Archive
 from bridge.core.entry import Entry
-from bridge.core.history import Chunk, Request
+from bridge.core.history import Request
 from bridge.core.hub import Hub
 from bridge.core.start import Addressee, Found, Start
 from bridge.core.view import View
+from contracts.positions import StreamPosition
 from contracts.subjects import Pattern
 
 T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 5.0
+_BEHIND_SECONDS: Final = 2.0
+"""So long a stream may not have what was read of it: a new leader takes up what was agreed on before."""
+_ANOTHER: Final = "another"
+"""The epoch of no stream."""
+_ROUNDING_NS: Final = 2_000
+"""The stream is asked in microseconds."""
 _POLL_SECONDS: Final = 0.005
 _AT_ONCE: Final = 4
 """Searches in the stream at the same time."""
@@ -39,6 +47,10 @@ class Past(Protocol):
 
     async def before(self, time_ns: int) -> int:
         """The last ``seq`` stored before then."""
+        ...
+
+    async def stored_ns(self, seq: int) -> int | None:
+        """When the message ``seq`` was stored; None if there is none."""
         ...
 
     async def count(self, patterns: frozenset[Pattern], after: int) -> int:
@@ -69,36 +81,71 @@ class Seeker:
         """Where ``start`` is, for a client with this view; at once if the ring knows.
 
         ``is_backfill``: it has a connection already, and looks back for what is new in ``view``. Raises
-        `OSError` where that cannot be found out within seconds.
+        `OSError` where that cannot be found out within seconds: what is not known is not said.
         """
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            since, epoch = await self._place(client, view, start)
-        request = self._hub.question(client, view, since, epoch, is_backfill=is_backfill)
-        return Found(since, epoch, None if request is None else await self._judge(request))
+            found = await self._place(client, view, start)
+            request = self._hub.question(client, view, found.since, found.epoch, is_backfill=is_backfill)
+            return found if request is None else replace(found, chunk=await self._archive.ask(request))
 
-    async def _judge(self, request: Request) -> Chunk | None:
-        """Who waits longer hears from the events themselves, and from gaps, what there was."""
-        with suppress(OSError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._archive.ask(request)
-        return None
-
-    async def _place(self, client: Addressee, view: View, start: Start) -> tuple[int | None, str | None]:
+    async def _place(self, client: Addressee, view: View, start: Start) -> Found:
         log, time_ns, last = self._hub.log, start.time_ns, start.last
         epoch = log.epoch
         if time_ns is not None:
-            return await self._shared(("time", time_ns), lambda past: past.before(time_ns)), epoch
+            return Found(await self._shared(("time", time_ns), lambda past: past.before(time_ns)), epoch)
         if last is not None:
-            return await self._newest(client, view, last), epoch
-        if start.since is not None and start.since > log.head and start.epoch in (None, log.epoch):
-            await self._reach(start.since)
-        return start.since, start.epoch
+            return Found(await self._newest(client, view, last), epoch)
+        if start.since is None:
+            return Found()
+        return await self._verified(start.since, start)
+
+    async def _verified(self, since: int, start: Start) -> Found:
+        """Whether the stream still is the one that the client has seen, up to ``since`` and `Start.mark`."""
+        log, mark = self._hub.log, start.mark
+        epoch = log.epoch
+        if start.epoch not in (None, log.created):
+            return Found(since, _ANOTHER)
+        most = since if mark is None else max(since, mark.seq)
+        if most > log.head:
+            await self._reach(most)
+        if start.epoch is None and mark is None:
+            return Found(since, is_verified=since == 0)
+        if most > log.head or not (mark is None or await self._is_there(mark)):
+            return Found(since, _ANOTHER)
+        is_verified = since == 0 or (mark is not None and self._covers(mark, since))
+        return Found(since, epoch, is_verified=is_verified)
+
+    def _covers(self, mark: StreamPosition, since: int) -> bool:
+        """Whether the stream cannot have lost its end after ``mark`` and before ``since``.
+
+        What it lost while the feed reads it, the feed has seen.
+        """
+        return since <= mark.seq or mark.stored_ns >= self._hub.log.end.stored_ns
+
+    async def _is_there(self, mark: StreamPosition) -> bool:
+        """Whether the stream has that message, or had it: it has nothing later in its place."""
+        seq, stored_ns = mark
+        if seq == 0:
+            return True
+        if seq > self._hub.log.floor:
+            return self._hub.log.holds(mark)
+        found = await self._shared(("stored", seq), lambda past: past.stored_ns(seq))
+        if found is not None:
+            return found == stored_ns
+        just_after = stored_ns + _ROUNDING_NS
+        return await self._shared(("time", just_after), lambda past: past.before(just_after)) >= seq
 
     async def _reach(self, seq: int) -> None:
         """A cursor from another bridge may be ahead of this one for a moment: wait for what it knows."""
-        _, last = await self._shared(("span", seq), lambda past: past.span())
+        now = asyncio.get_running_loop().time
+        until = now() + _BEHIND_SECONDS
+        while (last := await self._last(seq)) < seq and now() < until:  # noqa: ASYNC110 - so is the stream asked
+            await asyncio.sleep(_MEMORY_SECONDS)
         while self._hub.log.head < min(seq, last):  # noqa: ASYNC110 - the hub tells nobody of its head
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _last(self, seq: int) -> int:
+        return (await self._shared(("span", seq), lambda past: past.span()))[1]
 
     async def _newest(self, client: Addressee, view: View, count: int) -> int:
         """The place after which ``count`` events of the view come, if there are so many."""

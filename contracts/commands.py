@@ -18,6 +18,7 @@ from pydantic import (
 
 from contracts.errors import ContractError
 from contracts.filters import EventFilter
+from contracts.positions import Since
 
 MAX_NAMES = 100
 """Subscriptions in one command."""
@@ -61,13 +62,13 @@ def alone(value: object, info: ValidationInfo) -> object:
 class Subscribe(_Command):
     """Add subscriptions, and look back for what they add.
 
-    With ``since`` to what the log holds after that ``seq`` of ``epoch``, with ``since_time`` to what it has
-    stored since then, with ``last`` to so many of the newest events.
+    With ``since`` to what the log holds after that position, or that ``seq`` of ``epoch``; with
+    ``since_time`` to what it has stored since then; with ``last`` to so many of the newest events.
     """
 
     action: Literal["subscribe"]
     subscriptions: Names
-    since: Annotated[int, Field(ge=0)] | None = None
+    since: Since | None = None
     epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
     since_time: AwareDatetime | None = None
     last: Annotated[int, Field(ge=1, le=MAX_LAST)] | None = None

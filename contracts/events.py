@@ -64,6 +64,8 @@ class WebSocketEvent(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
     seq: Annotated[int, Field(ge=1)] | None = None
     """The place in the log; the bridge sets it, a publisher must not."""
+    position: str | None = None
+    """The place in the log, to come back with (`StreamPosition`); the bridge's to set, too."""
 
     @field_validator("event_type")
     @classmethod

@@ -8,7 +8,7 @@ from contracts.commands import CommandId
 from contracts.filters import EventFilter
 
 RecoveryReason = Literal[
-    "nothing_missed", "replayed", "too_old", "stream_reset", "unknown_cursor", "too_many"
+    "nothing_missed", "replayed", "too_old", "stream_reset", "unknown_cursor", "unverified", "too_many"
 ]
 GapReason = Literal["retention", "stream_reset", "too_old", "too_many"]
 
@@ -77,6 +77,8 @@ class Pong(_Answer):
     """The newest ``seq`` of the log."""
     cursor: int
     """Everything up to this ``seq`` lies behind this connection."""
+    position: str | None = None
+    """The same, to come back with; absent for a connection that has far to read."""
 
 
 class Error(_Answer):

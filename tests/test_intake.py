@@ -9,6 +9,7 @@ from bridge.core.hub import Hub
 from bridge.core.log import Log
 from bridge.intake import Intake
 from contracts.codec import StoredMessage
+from contracts.positions import StreamPosition
 
 NOW = 1_700_000_000_000_000_000
 
@@ -28,7 +29,7 @@ def hub() -> Hub:
 @pytest.fixture
 def intake(hub: Hub) -> Intake:
     intake = Intake(hub, count=lambda _: None)
-    intake.begin("5f", 10)
+    intake.begin("5f-0", 10, StreamPosition(12, 5))
     return intake
 
 
@@ -37,7 +38,7 @@ def stored(payload: bytes, seq: int = 11, subject: str = "task.completed.c1.e1")
 
 
 def test_a_stream_begins_a_log(intake: Intake, hub: Hub) -> None:
-    assert (hub.log.epoch, hub.log.floor, hub.log.head) == ("5f", 10, 10)
+    assert (hub.log.created, hub.log.floor, hub.log.head) == ("5f", 10, 10)
 
 
 def test_an_event_is_in_the_log_under_its_number(intake: Intake, hub: Hub) -> None:

@@ -76,7 +76,7 @@ class Reader(Protocol):
         """The consumer has nothing more, up to ``last_seq``."""
         ...
 
-    def pass_over(self, seq: int) -> None:
+    def pass_over(self, seq: int, stored_ns: int) -> None:
         """The message ``seq`` comes next, and is no event."""
         ...
 
@@ -128,7 +128,7 @@ class Consumption:
         head = int(words[-2]) if words[0] == b"HMSG" else 0
         payload = data[begin + head : begin + int(words[-1])]
         if not payload and MARKER_REASON.encode() in data[begin : begin + head]:
-            self._reader.pass_over(delivered.stream_seq)
+            self._reader.pass_over(delivered.stream_seq, delivered.stored_ns)
             return True
         stored = StoredMessage(subject, payload, delivered.stream_seq, delivered.stored_ns)
         self._reader.take(stored, delivered.pending)
@@ -182,7 +182,7 @@ class Consumption:
             return
         self._last = delivered.consumer_seq
         if is_delete_marker(message.headers, message.data):
-            self._reader.pass_over(delivered.stream_seq)
+            self._reader.pass_over(delivered.stream_seq, delivered.stored_ns)
             return
         stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
         self._reader.take(stored, delivered.pending)

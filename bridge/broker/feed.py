@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from time import monotonic, time
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from nats.aio.client import Client
@@ -30,9 +29,9 @@ from bridge.broker.stream import (
     ensure_stream,
     epoch_of,
     inactive_seconds,
-    reborn,
 )
 from contracts.codec import StoredMessage
+from contracts.positions import StreamPosition, nanoseconds
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +70,7 @@ class Feed:
         self._heartbeat = heartbeat_seconds
         self._pending_messages = pending_messages
         self._created = ""
+        self._reborn = 0
         self._place = Place()
         self._behind_since: float | None = None
         self._consumption: Consumption | None = None
@@ -168,18 +168,22 @@ class Feed:
         self._behind_since = None
         self._goal = state.last_seq
         if fate != "same":
-            self._begin(created, state)
+            await self._begin(client, created)
         elif state.first_seq > self.last_seq + 1:
             self._lose(state.first_seq - 1)
         return True
 
-    def _begin(self, created: str, state: StreamState) -> None:
-        """One that gives its numbers again has another epoch than before, which only this bridge knows."""
-        epoch = created if created != self._created else reborn(created, uuid4().hex[:8])
+    async def _begin(self, client: Client, created: str) -> None:
+        """One that gives its numbers again is as old as before; only this bridge counts how often it did."""
+        look = await look_at(client, self._settings.name)
+        state = look.info.state
+        self._goal = max(self._goal, state.last_seq)
+        self._reborn = self._reborn + 1 if created == self._created else 0
         self._created, self._place = created, Place()
         self.is_filled = False
         self.last_seq = _start(state, self._ring_bytes) - 1
-        self._sink.begin(epoch, self.last_seq)
+        end = StreamPosition(state.last_seq, nanoseconds(look.now))
+        self._sink.begin(f"{created}-{self._reborn}", self.last_seq, end)
 
     def _has_waited(self) -> bool:
         """Whether the stream had time to come to where it was."""
@@ -220,10 +224,13 @@ class Feed:
         self.pending = 0
         self.pass_over(max(last_seq, self.last_seq))
 
-    def pass_over(self, seq: int) -> None:
-        """The stream holds no event at ``seq``, nor any before it that has not come."""
+    def pass_over(self, seq: int, stored_ns: int = 0) -> None:
+        """The stream holds no event at ``seq``, nor any before it that has not come.
+
+        ``stored_ns``: when what it holds there was stored, if it holds anything.
+        """
         self.last_seq = seq
-        self._sink.skip(seq)
+        self._sink.skip(seq, stored_ns)
         if seq >= self._goal:
             self.is_caught_up = self.is_filled = True
 
@@ -274,4 +281,4 @@ def _start(state: StreamState, ring_bytes: int) -> int:
     if state.bytes <= ring_bytes:
         return max(state.first_seq, 1)
     span = state.last_seq - state.first_seq + 1
-    return state.last_seq + 1 - int(span * ring_bytes / state.bytes)
+    return state.last_seq + 1 - max(int(span * ring_bytes / state.bytes), 1)

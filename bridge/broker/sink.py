@@ -4,21 +4,28 @@ from typing import Protocol
 
 from contracts.codec import StoredMessage
 from contracts.messages import GapReason
+from contracts.positions import StreamPosition
 
 
 class Sink(Protocol):
     """Who takes what the feed brings. Called in order, never waits, never raises."""
 
-    def begin(self, epoch: str, floor: int) -> None:
-        """The stream is new to us: what follows are its messages after ``floor``."""
+    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
+        """The stream is new to us: what follows are its messages after ``floor``.
+
+        ``end``: its last ``seq``, given or not, and when, by its own clock, that was so.
+        """
         ...
 
     def message(self, message: StoredMessage) -> None:
         """The next message."""
         ...
 
-    def skip(self, last: int) -> None:
-        """The stream holds nothing more up to ``last``, and what it held came here or expired."""
+    def skip(self, last: int, stored_ns: int) -> None:
+        """The stream holds nothing more up to ``last``, and what it held came here or expired.
+
+        ``stored_ns``: when ``last``, which is no event, was stored; 0 if there is nothing at all.
+        """
         ...
 
     def gap(self, first: int, last: int, reason: GapReason) -> None:

@@ -98,11 +98,6 @@ def epoch_of(info: StreamInfo) -> str:
     return format(int(created.timestamp() * 1_000_000), "x")
 
 
-def reborn(epoch: str, mark: str) -> str:
-    """The epoch of a stream that is as old as ``epoch`` says, and gives its numbers again."""
-    return f"{epoch.partition('-')[0]}-{mark}"
-
-
 def is_of(info: StreamInfo, epoch: str) -> bool:
     """Whether the stream was made when ``epoch`` says."""
     return epoch_of(info) == epoch.partition("-")[0]

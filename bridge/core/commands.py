@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.core.connection import Connection
 from bridge.core.hub import Hub
+from bridge.core.log import Log
 from bridge.core.start import Found, Start
 from bridge.core.view import View
 from contracts.commands import Command, CommandId, Filter, List, Ping, Subscribe, Unsubscribe, parse_command
@@ -44,14 +45,16 @@ def start_of(connection: Connection, text: str) -> tuple[View, Start] | None:
     except ContractError:
         return None
     time = None if command.since_time is None else nanoseconds(command.since_time)
-    start = Start(since=command.since, epoch=command.epoch, time_ns=time, last=command.last)
+    if command.since is not None:
+        return added, Start.at(command.since, command.epoch)
+    start = Start(time_ns=time, last=command.last)
     return (added, start) if start.is_place else None
 
 
 def answer(hub: Hub, connection: Connection, text: str, found: Found | None = None) -> Message:
     """Carry out one message of a client. Never raises: what is wrong with it is the answer.
 
-    ``found``: the place that `start_of` the message turned out to be, which only ``since`` can do without.
+    ``found``: the place that `start_of` the message turned out to be.
     """
     try:
         command = parse_command(text)
@@ -107,8 +110,7 @@ def _carry_out(hub: Hub, connection: Connection, command: Command, found: Found 
         case Filter():
             return _filter(hub, connection, command)
         case Ping():
-            head = hub.log.head
-            return Pong(id=command.id, epoch=hub.log.epoch, head=head, cursor=connection.resume_point(head))
+            return _pong(hub.log, connection, command)
         case List():
             return Listed(
                 id=command.id, subscriptions=list(connection.subscriptions), filter=connection.filter
@@ -117,9 +119,21 @@ def _carry_out(hub: Hub, connection: Connection, command: Command, found: Found 
             assert_never(command)
 
 
+def _pong(log: Log, connection: Connection, command: Ping) -> Pong:
+    cursor = connection.resume_point(log.head)
+    position = log.position(cursor)
+    return Pong(
+        id=command.id,
+        epoch=log.anchor,
+        head=log.head,
+        cursor=cursor,
+        position=None if position is None else str(position),
+    )
+
+
 def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Found | None) -> Subscribed:
     _refuse_if_busy(connection)
-    place = found or Found(command.since, command.epoch, is_found=not (command.since_time or command.last))
+    place = found or Found(is_found=not _looks_back(command))
     if not place.is_found:
         raise Refused("unavailable", "the stream does not answer; try again")
     named = _named(command.subscriptions)
@@ -130,9 +144,18 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
     connection.subscriptions = subscriptions
     added = connection.view_of(named.values())
     recovery = hub.change_view(
-        connection, added=added, since=place.since, epoch=place.epoch, chunk=place.chunk
+        connection,
+        added=added,
+        since=place.since,
+        epoch=place.epoch,
+        chunk=place.chunk,
+        is_verified=place.is_verified,
     )
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
+
+
+def _looks_back(command: Subscribe) -> bool:
+    return (command.since, command.since_time, command.last) != (None, None, None)
 
 
 def _named(names: list[str]) -> dict[str, Subscription]:

@@ -19,6 +19,7 @@ from bridge.core.socket import CloseCode
 from bridge.core.start import Addressee
 from bridge.core.view import View
 from contracts.messages import Gap, GapReason, Recovery, RecoveryReason
+from contracts.positions import StreamPosition
 
 
 class Hub:
@@ -73,10 +74,10 @@ class Hub:
         elif (connection := self.connections.get(entry.client_id)) is not None:
             self._delivery.address(connection, entry)
 
-    def reject(self, seq: int, field: str) -> None:
+    def reject(self, seq: int, field: str, stored_ns: int = 0) -> None:
         """What the stream holds at ``seq`` is no event: ``field`` is its first bad field."""
         self.counters.rejected[field] += 1
-        self.log.skip(seq)
+        self.log.skip(seq, stored_ns)
 
     def announce_gap(self, first: int, last: int, reason: GapReason) -> None:
         """The stream holds ``first``..``last`` no more, and the log never had them: tell everybody."""
@@ -86,11 +87,11 @@ class Hub:
         self.log.append(entry)
         self.router.route(entry)
 
-    def reset(self, epoch: str, floor: int) -> None:
-        """The stream is another one: end all connections, begin a new log after ``floor``."""
+    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None) -> None:
+        """The stream is another one: end all connections, and begin a new log; see `Log.reset`."""
         for connection in tuple(self.connections.values()):
             self.close(connection, CloseCode.STREAM_RESET, "the stream was made anew")
-        self.log.reset(epoch, floor)
+        self.log.reset(epoch, floor, end)
 
     def open(
         self,
@@ -98,11 +99,14 @@ class Hub:
         since: int | None = None,
         epoch: str | None = None,
         chunk: Chunk | None = None,
+        *,
+        is_verified: bool = True,
     ) -> Recovery | None:
         """Take a new connection in: live from now on, or from ``since`` of ``epoch``.
 
         ``since`` 0 of no epoch in particular is everything that is kept: what is gone already is no gap then.
         ``chunk``: what the stream has there, as `question` asked; without it the answer cannot be exact.
+        ``is_verified``: False where the stream may have lost what the client was given before ``since``.
         Events follow from the next flush on: what is said to the connection before that, it gets first.
         An older connection of the same client, which is dead or soon will be, ends.
         """
@@ -112,7 +116,7 @@ class Hub:
         self.connections[connection.client_id] = connection
         self.counters.opened[connection.endpoint] += 1
         self._settle_view(connection)
-        place = self._locate(since, epoch, chunk)
+        place = self._locate(since, epoch, chunk, is_verified=is_verified)
         connection.cursor = self._cursor(connection, connection.view, place)
         return self._begin(connection, place.begin, place.reason, chunk)
 
@@ -124,16 +128,17 @@ class Hub:
         since: int | None = None,
         epoch: str | None = None,
         chunk: Chunk | None = None,
+        is_verified: bool = True,
     ) -> Recovery | None:
         """Subscriptions or filter of the connection changed: from now on they hold.
 
         With ``since``, what ``added`` wants (None: the whole view) and was not given yet is looked up in the
-        log after it as well; ``chunk`` as in `open`.
+        log after it as well; ``chunk`` and ``is_verified`` as in `open`.
         """
         self._delivery.catch_up(connection)
         self.router.leave(connection)
         self._settle_view(connection)
-        after, least, reason = self._locate(since, epoch, chunk)
+        after, least, reason = self._locate(since, epoch, chunk, is_verified=is_verified)
         head = self.log.head
         past = after if reason else None
         begin = connection.cursor.change_view(connection.view, head, past, least, added)
@@ -228,10 +233,14 @@ class Hub:
     def _cursor(client: Addressee, view: View, place: Place) -> Cursor:
         return Cursor(view, place.after, client.client_id, is_known=client.is_known, begin=place.begin)
 
-    def _locate(self, since: int | None, epoch: str | None, chunk: Chunk | None) -> Place:
+    def _locate(
+        self, since: int | None, epoch: str | None, chunk: Chunk | None, *, is_verified: bool
+    ) -> Place:
         if chunk is not None:
             self._learn(chunk)
-        return locate(self.log, since, epoch, self._max_replay)
+        place = locate(self.log, since, epoch, self._max_replay)
+        is_said = not is_verified and place.reason == "replayed"
+        return place._replace(reason="unverified") if is_said else place
 
     def _learn(self, chunk: Chunk) -> None:
         """The stream has said what it has lost."""

@@ -10,6 +10,7 @@ from bridge.core.addressed import Addressed
 from bridge.core.entry import Entry
 from bridge.core.lasting import Lasting
 from bridge.core.view import View
+from contracts.positions import StreamPosition, anchored
 from contracts.subjects import ABSENT, ANY
 
 _SEQ = attrgetter("seq")
@@ -17,6 +18,7 @@ _ROOM = 256
 """A full ring is emptied by one part in this many: seldom, but never so much that it takes long."""
 
 
+_NOTHING_YET = StreamPosition(0, 0)
 _NOBODY = (ABSENT, ANY)
 """Tokens that no view names."""
 
@@ -66,9 +68,11 @@ class Log:
         "_by_crew",
         "_by_execution",
         "_entries",
+        "_no_event",
         "_special",
         "addressed",
         "bytes",
+        "end",
         "epoch",
         "first",
         "floor",
@@ -81,9 +85,17 @@ class Log:
         self.max_bytes = max_bytes
         self.reset("", 0)
 
-    def reset(self, epoch: str, floor: int) -> None:
-        """Forget everything; the next entry is the first one after ``floor`` in ``epoch``."""
+    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None) -> None:
+        """Forget everything; the next entry is the first one after ``floor`` in ``epoch``.
+
+        ``end``: the last ``seq`` that the stream has given, and when, by its own clock, that was found out.
+        """
         self.epoch = epoch
+        """The stream's incarnation, and this log's, if it is not the first one of that: ``<created>-<n>``."""
+        self.end = end or StreamPosition(floor, 0)
+        """Since then the stream is known not to have lost its end."""
+        self._no_event = _NOTHING_YET
+        """The newest message without an entry."""
         self.floor = floor
         self.head = floor
         self.first = 0
@@ -95,6 +107,11 @@ class Log:
         self._by_crew = _Postings(2)
         self._by_execution = _Postings(3)
         self._special: list[Entry] = []
+
+    @property
+    def created(self) -> str:
+        """When the stream was made: what every bridge calls its epoch."""
+        return self.epoch.partition("-")[0]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -119,9 +136,43 @@ class Log:
         if self.bytes > self.max_bytes:
             self._make_room()
 
-    def skip(self, seq: int) -> None:
-        """Move the head to ``seq``, which holds nothing for anybody."""
+    def skip(self, seq: int, stored_ns: int = 0) -> None:
+        """Move the head to ``seq``, which holds nothing for anybody, if it holds anything.
+
+        ``stored_ns``: when that was stored.
+        """
         self.head = max(self.head, seq)
+        if stored_ns:
+            self._no_event = StreamPosition(seq, stored_ns)
+
+    def position(self, seq: int) -> StreamPosition | None:
+        """Where somebody stands who was given everything up to ``seq``; None where that is not known here."""
+        entry = self._last_event(seq)
+        known = [] if entry is None else [StreamPosition(entry.seq, entry.stored_ns)]
+        if 0 < self._no_event.seq <= seq:
+            known.append(self._no_event)
+        if not known and self.end.seq <= seq:
+            return self.end
+        return _NOTHING_YET if seq == 0 else max(known, default=None)
+
+    @property
+    def anchor(self) -> str:
+        """The epoch as clients are told it: with its newest position, gone if its end was lost."""
+        return anchored(self.created, self.position(self.head))
+
+    def holds(self, position: StreamPosition) -> bool:
+        """Whether the stream had that message, or nothing later in its place; it lies after the floor."""
+        entry = self._last_event(position.seq)
+        if entry is None:
+            return True
+        is_it = entry.seq == position.seq
+        return entry.stored_ns == position.stored_ns if is_it else entry.stored_ns <= position.stored_ns
+
+    def _last_event(self, seq: int) -> Entry | None:
+        """The newest event up to ``seq``; gaps are none."""
+        index = bisect_right(self._entries, seq, key=_SEQ)
+        older = map(self._entries.__getitem__, range(index - 1, -1, -1))
+        return next((entry for entry in older if not entry.is_gap), None)
 
     def after(self, seq: int, view: View) -> Iterator[Entry]:
         """Entries after ``seq``, in order: all that ``view`` could want, and more that it does not.

@@ -101,5 +101,8 @@ class Sweep:
 
     def _frame(self, cursor: int) -> bytes:
         log = self._hub.log
-        data = {"epoch": log.epoch, "head": log.head, "cursor": cursor}
+        position = log.position(cursor)
+        data = {"epoch": log.anchor, "head": log.head, "cursor": cursor}
+        if position is not None:
+            data["position"] = str(position)
         return frame(WebSocketEvent.create(EventType.CONNECTION_HEARTBEAT, data).to_json().encode()) + _PING

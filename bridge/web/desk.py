@@ -100,7 +100,7 @@ class Desk:
     async def reach(self, question: ReachQuestion) -> Reached:
         """Whom an event is for, as soon as it has come."""
         hub = self._hub
-        if question.epoch != hub.log.epoch or not await has_come(hub, question.seq, self._seconds):
+        if question.epoch != hub.log.created or not await has_come(hub, question.seq, self._seconds):
             return Reached(reached=0, behind=0, is_known=False)
         reached, behind = reach(hub, question.seq)
         return Reached(reached=reached, behind=behind, is_known=True)

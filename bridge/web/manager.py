@@ -163,7 +163,7 @@ class ConnectionManager:
 
     async def _publish(self, event: WebSocketEvent) -> Broadcast:
         seq = await self._stream.publish(event)
-        question = Reach(epoch=self._fleet.desk.shore.hub.log.epoch, seq=seq)
+        question = Reach(epoch=self._fleet.desk.shore.hub.log.created, seq=seq)
         answers, cluster = await self._fleet.ask(REACH, question)
         return Broadcast(
             event_id=event.event_id,

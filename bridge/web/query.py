@@ -18,7 +18,7 @@ from bridge.core.start import Start
 from contracts.commands import MAX_LAST, alone
 from contracts.errors import ContractError
 from contracts.filters import EventFilter
-from contracts.positions import nanoseconds
+from contracts.positions import Since, nanoseconds
 from contracts.subjects import Id
 from contracts.types import EventPriority
 
@@ -30,10 +30,10 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    since: Annotated[int, Field(ge=0)] | None = None
-    """Resume after this ``seq``."""
+    since: Since | None = None
+    """Resume after this ``position``, or this ``seq``."""
     epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
-    """The stream that ``since`` belongs to."""
+    """The stream that a ``seq`` in ``since`` belongs to."""
     since_time: AwareDatetime | None = None
     """Begin with the first event of this time or later."""
     last: Annotated[int, Field(ge=1, le=MAX_LAST)] | None = None
@@ -71,8 +71,10 @@ class Query(BaseModel):
     @property
     def start(self) -> Start:
         """Where the parameters say to begin."""
+        if self.since is not None:
+            return Start.at(self.since, self.epoch)
         time = None if self.since_time is None else nanoseconds(self.since_time)
-        return Start(since=self.since, epoch=self.epoch, time_ns=time, last=self.last)
+        return Start(time_ns=time, last=self.last)
 
     @property
     def filter(self) -> EventFilter:

@@ -46,7 +46,7 @@ def details(shore: Shore, instance: str, connection: Connection) -> ConnectionDe
         filter=connection.filter,
         batch=connection.batch,
         group_size=0 if connection.group is None else len(connection.group),
-        epoch=log.epoch,
+        epoch=log.created,
         head=log.head,
         opened_at=_at(connection.opened_at),
         last_heartbeat=_at(beat) if beat > connection.opened_at else None,

@@ -122,7 +122,9 @@ def _connection(
 
 def _open(shore: Shore, connection: Connection, remote: str | None, found: Found) -> None:
     """Take the connection in, and say so."""
-    recovery = shore.hub.open(connection, found.since, found.epoch, found.chunk)
+    recovery = shore.hub.open(
+        connection, found.since, found.epoch, found.chunk, is_verified=found.is_verified
+    )
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
     shore.moves.came(connection)
@@ -158,16 +160,20 @@ def _gone() -> web.HTTPException:
 def _established(shore: Shore, connection: Connection, recovery: Recovery | None) -> bytes:
     """The first message: who the client is, and where in which log."""
     log_ = shore.hub.log
+    cursor = connection.resume_point(log_.head)
+    position = log_.position(cursor)
     data = {
         "client_id": connection.client_id,
         "endpoint": connection.endpoint,
-        "epoch": log_.epoch,
+        "epoch": log_.anchor,
         "head": log_.head,
-        "cursor": connection.resume_point(log_.head),
+        "cursor": cursor,
         "subscriptions": list(connection.subscriptions),
         "heartbeat_seconds": shore.limits.heartbeat_seconds,
         "resumable": True,
     }
+    if position is not None:
+        data["position"] = str(position)
     if recovery is not None:
         data["recovery"] = recovery.model_dump(by_alias=True, exclude_none=True)
     event = WebSocketEvent.create(EventType.CONNECTION_ESTABLISHED, data)

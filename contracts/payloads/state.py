@@ -132,6 +132,8 @@ class ConnectionEstablished(Payload):
     """The newest ``seq`` of the log."""
     cursor: Count | None = None
     """Everything up to this ``seq`` lies behind this connection: what follows is newer."""
+    position: str | None = None
+    """The same, to come back with; absent for a connection that has far to read."""
     subscriptions: list[str] | None = None
     heartbeat_seconds: float | None = None
     resumable: bool | None = None
@@ -148,11 +150,12 @@ class ConnectionLost(Payload):
 
 
 class ConnectionHeartbeat(Payload):
-    """The connection is alive; ``cursor`` is where to resume from."""
+    """The connection is alive; ``position`` is where to resume from."""
 
     epoch: str | None = None
     head: Count | None = None
     cursor: Count | None = None
+    position: str | None = None
 
 
 class CrewCreated(Payload):

@@ -13,6 +13,7 @@ from bridge.broker.feed import Feed
 from bridge.broker.stream import StreamSettings
 from contracts.codec import StoredMessage
 from contracts.messages import GapReason
+from contracts.positions import StreamPosition
 
 NAME = "CREW_EVENTS"
 
@@ -40,14 +41,14 @@ class Notes:
     gaps: list[tuple[int, int, str]] = field(default_factory=list)
     skipped: int = 0
 
-    def begin(self, epoch: str, floor: int) -> None:
+    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
         self.begins.append((epoch, floor))
 
     def message(self, message: StoredMessage) -> None:
         self.seqs.append(message.seq)
         self.payloads.append(message.payload)
 
-    def skip(self, last: int) -> None:
+    def skip(self, last: int, stored_ns: int) -> None:
         self.skipped = last
 
     def gap(self, first: int, last: int, reason: GapReason) -> None:

@@ -65,7 +65,8 @@ def expected(message: StoredMessage, body: dict[str, Any]) -> dict[str, Any]:
     }
     filled = {
         "seq": message.seq,
-        "event_id": f"{EPOCH}-{message.seq}",
+        "position": f"{message.seq}-{message.stored_ns:x}",
+        "event_id": f"{EPOCH}-{message.seq}-{message.stored_ns:x}",
         "event_type": f"{family}.{action}",
         "timestamp": "2025-10-09T08:53:20.123456Z",
         "priority": default_priority(f"{family}.{action}"),
@@ -114,7 +115,10 @@ def test_the_event_is_what_a_client_reads_off_the_wire(given_: tuple[StoredMessa
     decoded = decode(message, EPOCH)
 
     read = WebSocketEvent.from_json(decoded.wire)
-    assert dict(read) == dict(decoded.event) | {"seq": message.seq}
+    assert dict(read) == dict(decoded.event) | {
+        "seq": message.seq,
+        "position": f"{message.seq}-{message.stored_ns:x}",
+    }
     assert type(read.data) is type(decoded.event.data)
     assert decoded.subject == read.subject
 
@@ -123,17 +127,17 @@ def test_a_minimal_event_is_filled_from_the_stream_alone() -> None:
     decoded = decode(stored(b'{"data":{"result":42}}'), EPOCH)
 
     assert decoded.wire == (
-        b'{"seq":812,"event_id":"1752000000-812","timestamp":"2025-10-09T08:53:20.123456Z","priority":"normal",'
+        b'{"seq":812,"position":"812-%x","event_id":"1752000000-812-%x","timestamp":"2025-10-09T08:53:20.123456Z","priority":"normal",'
         b'"crew_id":"c1","execution_id":"e1","event_type":"task.completed","data":{"result":42}}'
-    )
+    ) % (STORED_NS, STORED_NS)
     assert decoded.event.timestamp == STORED
     assert decoded.subject == Subject("task", "completed", "c1", "e1")
 
 
-def test_nothing_but_seq_is_added_to_a_whole_event() -> None:
+def test_nothing_but_its_place_is_added_to_a_whole_event() -> None:
     body = WebSocketEvent.create("task.completed", crew_id="c1", execution_id="e1").to_json().encode()
 
-    assert decode(stored(body), EPOCH).wire == b'{"seq":812,' + body[1:]
+    assert decode(stored(body), EPOCH).wire == b'{"seq":812,"position":"812-%x",%b' % (STORED_NS, body[1:])
 
 
 @pytest.mark.parametrize("payload", [b"{}", b" { } ", b"{\n}\n", b"\t{\r\n\t}"])
@@ -184,6 +188,8 @@ def test_a_body_that_contradicts_its_subject_is_refused(
     [
         (b'{"seq":1}', "seq"),
         (b'{"seq":null}', "seq"),
+        (b'{"position":"1-5f"}', "position"),
+        (b'{"p\\u006fsition":null}', "position"),
         (b'{"\\u0073eq":1}', "seq"),
         (b'{"s\\u0065q":812}', "seq"),
         (b'{"event_type":"task.completed","\\u0073\\u0065\\u0071":5}', "seq"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bridge.core.commands import MAX_SUBSCRIPTIONS, answer, refusal
 from bridge.core.connection import Connection
 from bridge.core.cursor import MAX_TODO
+from bridge.core.start import Found
 from contracts.messages import Error, Message
 from contracts.subscriptions import parse_subscription
 from tests.core.parts import LIMIT, Bench, FakeSocket, event, messages, seqs
@@ -27,8 +28,9 @@ values = (
 
 def asked(bench: Bench, connection: Connection, **command: Any) -> dict[str, Any]:
     """The answer to a command, as the client reads it."""
-    found: dict[str, Any] = json.loads(answer(bench.hub, connection, json.dumps(command)).to_json())
-    return found
+    place = Found(command["since"], command.get("epoch")) if "since" in command else None
+    said: dict[str, Any] = json.loads(answer(bench.hub, connection, json.dumps(command), place).to_json())
+    return said
 
 
 def refused(said: Message) -> Error:
@@ -245,14 +247,15 @@ def test_a_filter_replaces_the_one_before_and_an_empty_one_lets_all_pass() -> No
 def test_a_pong_tells_the_head_and_what_lies_behind_the_connection() -> None:
     bench = Bench()
     connection, _ = bench.connect("global")
-    bench.publish(event(5), event(6))
+    bench.publish(event(5, stored_ns=80), event(6, stored_ns=90))
 
     before = asked(bench, connection, action="ping")
     bench.settle()
     after = asked(bench, connection, action="ping", id="x")
 
-    assert before == {"type": "pong", "epoch": "e0", "head": 6, "cursor": 4}
-    assert after == {"type": "pong", "id": "x", "epoch": "e0", "head": 6, "cursor": 6}
+    pong = {"type": "pong", "epoch": "e0-6-5a", "head": 6}
+    assert before == pong | {"cursor": 4, "position": "0-0"}
+    assert after == pong | {"id": "x", "cursor": 6, "position": "6-5a"}
 
 
 def test_a_client_can_ask_what_it_is_subscribed_to() -> None:
@@ -347,9 +350,8 @@ def test_an_answer_precedes_the_events_that_the_command_causes() -> None:
     bench.publish(event(1), event(2))
     connection, socket = bench.connect()
 
-    connection.say(
-        answer(bench.hub, connection, '{"action":"subscribe","subscriptions":["global"],"since":0}')
-    )
+    command = {"action": "subscribe", "subscriptions": ["global"], "since": 0}
+    connection.say(answer(bench.hub, connection, json.dumps(command), Found(0)))
     bench.settle()
 
     assert [message.get("type", message.get("seq")) for message in messages(socket)] == ["subscribed", 1, 2]

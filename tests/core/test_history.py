@@ -13,6 +13,7 @@ from bridge.core.socket import CloseCode
 from bridge.core.start import Found, Start
 from bridge.core.view import View
 from contracts.messages import Error, Subscribed
+from contracts.positions import StreamPosition
 from contracts.subjects import ANY, Pattern
 from contracts.subscriptions import crew, parse_subscription
 from tests.core.parts import LIMIT, Bench, event, messages, seqs
@@ -229,6 +230,8 @@ def test_a_command_says_where_it_looks_back_to_and_for_what() -> None:
 
     assert start() is None
     assert start(since=7, epoch="e0") == Start(since=7, epoch="e0")
+    assert start(since="7-5f") == Start(since=7, mark=StreamPosition(7, 0x5F))
+    assert start(since=7, epoch="e0-8-60") == Start(since=7, epoch="e0", mark=StreamPosition(8, 0x60))
     assert start(last=5) == Start(last=5)
     assert start(since_time="1970-01-01T00:00:01Z") == Start(time_ns=1_000_000_000)
     assert start(since=7, last=5) is None
@@ -236,7 +239,7 @@ def test_a_command_says_where_it_looks_back_to_and_for_what() -> None:
     assert start_of(connection, '{"action":"ping"}') is None
 
 
-@pytest.mark.parametrize("place", [{"last": 5}, {"since_time": "2026-11-24T12:00:00Z"}])
+@pytest.mark.parametrize("place", [{"since": 5}, {"last": 5}, {"since_time": "2026-11-24T12:00:00Z"}])
 def test_what_only_the_stream_knows_is_not_guessed(place: dict[str, object]) -> None:
     bench = Bench()
     connection, _ = bench.connect()

@@ -482,7 +482,7 @@ class Bridge(RuleBasedStateMachine):
     def say_something_after_the_end(self, index: int, name: str) -> None:
         client = self.gone[index % len(self.gone)]
         command = {"action": "subscribe", "subscriptions": [name], "since": 0}
-        answer(self.hub, client.connection, json.dumps(command))
+        answer(self.hub, client.connection, json.dumps(command), Found(0))
         self.hub.drained(client.connection)
         assert client.connection.group is None
 

@@ -16,9 +16,9 @@ def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor()
     bench = Bench()
     connection, socket = bench.connect("global")
     connection.next_heartbeat = 25
-    bench.publish(event(1))
+    bench.publish(event(1, stored_ns=80))
     bench.settle()
-    bench.publish(event(2))
+    bench.publish(event(2, stored_ns=90))
     sweep = _sweep(bench)
     connection.last_heard = 24
 
@@ -29,7 +29,7 @@ def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor()
     assert beat.endswith(_PING)
     (payload,) = frames(beat.removesuffix(_PING))
     assert b'"event_type":"connection.heartbeat"' in payload
-    assert b'"data":{"epoch":"e0","head":2,"cursor":1}' in payload
+    assert b'"data":{"epoch":"e0-2-5a","head":2,"cursor":1,"position":"1-50"}' in payload
     assert connection.next_heartbeat == 50
 
 
