@@ -88,7 +88,7 @@ class Bridge:
         self.seeker = Seeker(self.hub, self.archive)
         self.problems = Problems()
         self.nats = ConnectionEvents(problems=self.problems)
-        self.nats_history = ConnectionEvents(problems=self.problems)
+        self.nats_history = ConnectionEvents(problems=self.problems, name="nats history")
         self.feed = Feed(
             self.nats,
             _stream(settings),
