@@ -7,6 +7,8 @@ from functools import partial
 from time import monotonic, perf_counter, time_ns
 from typing import Final
 
+import structlog
+
 from bridge.archive import Archive
 from bridge.broker.cluster import Cluster
 from bridge.broker.connection import ConnectionEvents, stay_connected
@@ -44,6 +46,8 @@ from bridge.web.tap import Taps, overhear
 from bridge.web.websocket import ENDPOINTS
 from contracts.catalog import families
 from contracts.events import WebSocketEvent
+
+log = structlog.get_logger(__name__)
 
 _WATCH_SECONDS: Final = 1.0
 _PROBE_SECONDS: Final = 30.0
@@ -95,7 +99,7 @@ class Bridge:
         self.seeker = Seeker(self.hub, self.archive)
         self.problems = Problems()
         self.nats = ConnectionEvents(problems=self.problems)
-        self.nats_history = ConnectionEvents(problems=self.problems)
+        self.nats_history = ConnectionEvents(problems=self.problems, name="nats history")
         self.feed = Feed(
             self.nats,
             _stream(settings),
@@ -190,6 +194,7 @@ class Bridge:
 
     async def send_away(self) -> None:
         """Let nobody in any more, and everybody go."""
+        log.info("draining", clients=len(self.hub.connections), within_seconds=self._settings.drain_seconds)
         await self.shore.send_away(self._settings.drain_seconds)
 
     def _flush(self) -> Iterator[None]:

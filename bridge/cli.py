@@ -15,12 +15,24 @@ from importlib.metadata import version
 from tomllib import TOMLDecodeError
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bridge import logs, siblings
 from bridge.bench import command as bench
-from bridge.config import EMBEDDED, FILE_VARIABLE, Settings, UnknownVariableError, load, nats_servers
+from bridge.config import (
+    EMBEDDED,
+    FILE_VARIABLE,
+    Settings,
+    UnknownVariableError,
+    default_instance,
+    hint,
+    load,
+    nats_servers,
+)
 from bridge.crew import EventPublisher
+from bridge.crew.obstacles import told
 from bridge.demo import play
 from bridge.embedded import EmbeddedServerError
 from bridge.numbers import show_numbers
@@ -28,6 +40,8 @@ from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
 from contracts.servers import without_credentials
+
+log = structlog.get_logger(__name__)
 
 _NAME = "crew-bridge"
 _USAGE = 2
@@ -42,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load()
         logs.configure(settings.log_level, settings.log_format)
+        if settings.reuse_port:  # one of several workers, whose lines go to one place
+            structlog.contextvars.bind_contextvars(instance=settings.instance)
         done: int | Coroutine[Any, Any, int] = arguments.command(settings, arguments)
         return done if isinstance(done, int) else _run(done)
     except UnknownVariableError as error:
@@ -50,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"the file that {FILE_VARIABLE} names is not TOML: {error}", _USAGE)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        reason = first["msg"].removeprefix("Value error, ")
-        return _say(f"bad setting BRIDGE_{str(first['loc'][0]).upper()}: {reason}", _USAGE)
+        return _say(_about_setting(first), _USAGE)
     except ContractError as error:
         return _say(f"not a valid event: {error}", _USAGE)
     except BrokenPipeError:
@@ -62,6 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error) or type(error).__name__, 1)
     except KeyboardInterrupt:
         return 130
+
+
+def _about_setting(error: ErrorDetails) -> str:
+    """A setting that is not known, or a value that will not do."""
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        meant = ": put all names at its top" if name == "bridge" else hint(name, Settings.model_fields)
+        return f"unknown setting in the file that {FILE_VARIABLE} names: {name}{meant}"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"bad setting BRIDGE_{name.upper()}: {reason}"
 
 
 def _say(message: str, code: int) -> int:
@@ -101,9 +126,23 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.workers > 1:
         return await siblings.serve(settings, arguments.workers, stop, _tell)
     async with running(settings) as bridge:
+        log.info("serving", version=version("crew-bridge"), url=bridge.url, **_start(settings, bridge))
         _tell(f"Crew Bridge: {bridge.url}  (NATS: {without_credentials(bridge.nats_url)})")
         await stop.wait()
+    log.info("stopped")
     return 0
+
+
+def _start(settings: Settings, bridge: Running) -> dict[str, object]:
+    """What an operator wants to know of a bridge that has started."""
+    return {
+        "instance": settings.instance or default_instance(),
+        "nats": without_credentials(bridge.nats_url),
+        "stream": settings.stream_name,
+        "max_connections": settings.max_connections,
+        "ring_bytes": settings.ring_bytes,
+        "drain_seconds": settings.drain_seconds,
+    }
 
 
 async def _demo(settings: Settings, _: argparse.Namespace) -> int:
@@ -138,8 +177,13 @@ def _stop_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _end, number, stop)
     return stop
+
+
+def _end(number: signal.Signals, stop: asyncio.Event) -> None:
+    log.info("ends: sends its clients away first", signal=number.name)
+    stop.set()
 
 
 async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -149,14 +193,13 @@ async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in ids.items() if value is not None}
     event = create_event(arguments.type, arguments.data, **given)
     default = _LOCAL_NATS if settings.nats_url == EMBEDDED else settings.nats_url
+    url = arguments.nats or default
+    publisher = EventPublisher(url, stream=settings.stream_name)
     try:
-        async with (
-            asyncio.timeout(arguments.timeout),
-            EventPublisher(arguments.nats or default, stream=settings.stream_name) as publisher,
-        ):
+        async with asyncio.timeout(arguments.timeout), publisher:
             await publisher.publish(event)
     except TimeoutError:
-        return _say(f"no NATS server with the stream took it within {arguments.timeout:g} s", 1)
+        return _say(*told(publisher.obstacle, url, settings.stream_name, str(event.address)))
     print(f"{event.event_id} {event.subject}")
     return 0
 

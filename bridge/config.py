@@ -2,12 +2,15 @@
 
 import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from operator import add
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -23,19 +26,47 @@ FILE_VARIABLE = "BRIDGE_CONFIG"
 EMBEDDED: Final = "embedded"
 _SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+_DURATION: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTE_SIZE: Final = TypeAdapter(ByteSize)
+_NEAR: Final = 0.75
+"""How alike two names are of which one may be meant by the other."""
 _SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """In a variable: separated by commas."""
 Family = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-Positive = Annotated[float, Field(gt=0)]
-Bytes = Annotated[int, Field(gt=0)]
+
+
+def _small(value: object) -> object:
+    """In small letters, where it is text."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def _bytes(value: object) -> object:
+    """Bytes of a number with a unit, as ``512MiB``; without one it is pydantic's to judge."""
+    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> object:
+    """Seconds of a number with a unit, as ``10m``; anything else is pydantic's to judge."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) * _UNITS[found[2]] if found else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A number of seconds, or with a unit: ``500ms``, ``10m``, ``7d``."""
+Positive = Annotated[Seconds, Field(gt=0)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
+"""A number of bytes, or with a unit: ``512MiB``."""
 
 
 def nats_servers(urls: str) -> str:
     """``urls`` as they are; `ValueError`, without a quote, where the NATS client could not use one."""
     if urls != EMBEDDED and not all(map(_is_server, urls.split(","))):
         raise ValueError("must name servers like nats://host:4222, separated by commas")
+    if len({url.strip().startswith(("ws://", "wss://")) for url in urls.split(",")}) > 1:
+        raise ValueError("must not mix servers behind WebSocket (ws://, wss://) with others")
     return urls
 
 
@@ -114,7 +145,7 @@ class Settings(BaseSettings):
     """How many events of the stream, whatever its view, a client may look back; by default without bound."""
     compression: bool = False
     """Offer ``permessage-deflate``: fewer bytes, for about 10 µs an event and group."""
-    max_delay_seconds: Annotated[float, Field(ge=0)] = 0.025
+    max_delay_seconds: Annotated[Seconds, Field(ge=0)] = 0.025
     """How long an event may wait, under load, for others to be sent with it."""
 
     heartbeat_seconds: Positive = 25.0
@@ -132,14 +163,14 @@ class Settings(BaseSettings):
     """New browsers a second; who comes too fast is told when to come again."""
     drain_seconds: Positive = 5.0
     """A stopping bridge sends its clients away within this time, one after the other."""
-    feed_heartbeat_seconds: Annotated[float, Field(ge=0.1)] = 2.0
+    feed_heartbeat_seconds: Annotated[Seconds, Field(ge=0.1)] = 2.0
     """How often NATS says that the feed is alive; silence for twice as long restarts it."""
 
-    health_seconds: Annotated[float, Field(ge=0)] = 5.0
+    health_seconds: Annotated[Seconds, Field(ge=0)] = 5.0
     """How often the bridge tells on the stream how it is, for ``/ws/metrics``; 0: never."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_small)] = "info"
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(_small)] = "console"
 
     @field_validator("allowed_origins", "stream_subjects", "extra_families", mode="before")
     @classmethod
@@ -169,12 +200,19 @@ def default_instance() -> str:
     return f"{host[:48]}-{os.getpid()}"
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """Which of ``known`` may be meant, as it is put behind an unknown name; empty where none is near."""
+    near = get_close_matches(name, sorted(known), 1, _NEAR)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def load(**overrides: object) -> Settings:
     """The settings of this process. Raises pydantic's error for a bad value, ours for an unknown variable."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE_VARIABLE}
     unknown = sorted(n for n in os.environ if n.upper().startswith(PREFIX) and n.upper() not in known)
     if unknown:
-        raise UnknownVariableError(f"unknown setting: {', '.join(unknown)}")
+        meant = (hint(name.upper(), known) for name in unknown)
+        raise UnknownVariableError(f"unknown setting: {', '.join(map(add, unknown, meant))}")
     path = os.environ.get(FILE_VARIABLE)
     if path and not Path(path).is_file():
         raise UnknownVariableError(f"{FILE_VARIABLE} names a file that does not exist: {path}")

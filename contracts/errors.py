@@ -8,7 +8,8 @@ class ContractError(ValueError):
     """Something is not a valid event, command, subject or pattern.
 
     ``field`` is the dotted path of the first bad field, ``""`` when the whole is at fault.
-    ``reason`` says what is wrong with it. Neither ever quotes a value: payloads carry secrets.
+    ``reason`` says what is wrong with it. Neither ever quotes a value, but the name of a
+    subscription: payloads carry secrets.
     """
 
     def __init__(self, field: str, reason: str) -> None:

@@ -1,5 +1,6 @@
 """What a client names when it subscribes: an alias or a pattern."""
 
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from contracts.catalog import families
@@ -13,6 +14,12 @@ EVERYONE: Final = "everyone"
 _EXECUTION: Final = "execution_"
 _CREW: Final = "crew_"
 _UPDATES: Final = "_updates"
+_NEAR: Final = 0.75
+"""How alike two names are of which one may be meant by the other."""
+_LONGEST_SHOWN: Final = 64
+_FORMS: Final = (
+    "use global, metrics, <family>_updates, execution_<id>, crew_<id>, or a pattern such as task.*"
+)
 
 
 class Subscription(NamedTuple):
@@ -37,7 +44,11 @@ def crew(crew_id: str) -> Subscription:
 def _known(pattern: Pattern) -> Pattern:
     """A pattern over a family that does not exist can only be a mistake."""
     if pattern.family != ANY and pattern.family not in families():
-        raise ContractError("subscription", "names a family that does not exist")
+        near = get_close_matches(pattern.family, sorted(families()), 1, _NEAR)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(families()))}"
+        raise ContractError(
+            "subscription", f"{_shown(pattern.family)} is a family that does not exist: {hint}"
+        )
     return pattern
 
 
@@ -71,4 +82,17 @@ def parse_subscription(name: str) -> Subscription:
         return execution(name.removeprefix(_EXECUTION))
     if name.startswith(_CREW):
         return crew(name.removeprefix(_CREW))
-    raise ContractError("subscription", "is neither an alias nor a pattern")
+    raise ContractError("subscription", f"{_shown(name)} is neither an alias nor a pattern: {_meant(name)}")
+
+
+def _shown(name: str) -> str:
+    """What was given, as far as it is short and plain: subscriptions are no payload, and hold no secrets."""
+    return f"'{name}'" if len(name) <= _LONGEST_SHOWN and name.isprintable() else "what was given"
+
+
+def _meant(name: str) -> str:
+    """What would do, the most likely first."""
+    aliases = [GLOBAL, METRICS, *(f"{family}{_UPDATES}" for family in sorted(families()))]
+    if near := get_close_matches(name, aliases, 1, _NEAR):
+        return f"did you mean '{near[0]}'?"
+    return _FORMS

@@ -28,8 +28,10 @@ def binary() -> str:
 class NatsServer:
     """JetStream in ``directory``; a port is chosen at the first start and kept."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, jetstream: bool = True) -> None:
+        """Without ``jetstream`` there is none but what is configured."""
         self._directory = directory
+        self._jetstream = ["-js", "-sd", str(directory)] if jetstream else []
         self._process: subprocess.Popen[bytes] | None = None
         self._port = -1
         self._configuration: list[str] = []
@@ -44,7 +46,7 @@ class NatsServer:
     def start(self) -> None:
         for old in self._directory.glob("*.ports"):
             old.unlink()
-        arguments = ["-js", "-sd", str(self._directory), "--ports_file_dir", str(self._directory)]
+        arguments = [*self._jetstream, "--ports_file_dir", str(self._directory)]
         command = [binary(), "-a", "127.0.0.1", "-p", str(self._port), *arguments, *self._configuration]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.url = eventually(self._announced)

@@ -58,7 +58,7 @@ def test_a_bad_or_unknown_setting_is_named() -> None:
 
     assert (unknown.returncode, bad.returncode, no_server.returncode) == (2, 2, 2)
     assert no_server.stderr.startswith("crew-bridge: bad setting BRIDGE_NATS_URL: must name servers")
-    assert unknown.stderr == "crew-bridge: unknown setting: BRIDGE_PROT\n"
+    assert unknown.stderr == "crew-bridge: unknown setting: BRIDGE_PROT (did you mean BRIDGE_PORT?)\n"
     assert bad.stderr.startswith("crew-bridge: bad setting BRIDGE_PORT: ")
 
 
@@ -78,6 +78,24 @@ def test_a_file_of_settings_that_is_not_toml_is_one_line(tmp_path: Path, content
     assert done.returncode == 2
     assert done.stderr.startswith("crew-bridge: the file that BRIDGE_CONFIG names is not TOML: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[bridge]\nport = 0\n", "bridge: put all names at its top"),
+        ("prot = 0\n", "prot (did you mean port?)"),
+    ],
+)
+def test_a_name_in_the_file_that_is_no_setting_is_told_with_what_to_do(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(text)
+    done = run("serve", config=file)
+
+    assert done.returncode == 2
+    assert words in done.stderr
 
 
 def test_nobody_to_publish_to_is_one_line(tmp_path: Path) -> None:
@@ -277,3 +295,48 @@ async def test_a_tail_goes_on_where_it_was_when_the_bridge_comes_back(
     assert shown() == [f"t{number}" for number in range(1, 13)]
     assert "are gone" not in tailing.output
     assert "Traceback" not in tailing.errors
+
+
+@pytest.mark.parametrize(
+    ("configuration", "login", "code", "words"),
+    [
+        ("authorization { user: crew, password: s3cret }", "", 3, "wants credentials"),
+        ("authorization { user: crew, password: s3cret }", "crew:no@", 3, "refuses the credentials"),
+        ("", "", 5, "NATS has no JetStream"),
+        ("jetstream {}", "", 6, "NATS has no stream CREW_EVENTS"),
+    ],
+)
+def test_who_cannot_publish_is_told_why_in_words_and_by_exit_code(
+    tmp_path: Path, configuration: str, login: str, code: int, words: str
+) -> None:
+    server = NatsServer(tmp_path, jetstream=False)
+    server.configure(configuration.replace("{}", f'{{ store_dir: "{tmp_path}" }}'))
+    server.start()
+    address = server.url.replace("nats://", f"nats://{login}")
+    done = run("publish", "task.completed", "--nats", address, "--timeout", "1")
+    server.stop()
+
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert words in done.stderr
+
+
+async def test_a_family_that_the_stream_lacks_is_told_who_publishes_one(
+    bridge: Client, nats_url: str
+) -> None:
+    done = await asyncio.to_thread(
+        run, "publish", "sow.sown", "--nats", nats_url, "--timeout", "1", extra_families="sow"
+    )
+
+    assert done.returncode == 6
+    assert "the stream CREW_EVENTS does not take sow.sown" in done.stderr
+
+
+def test_start_and_end_are_logged_with_what_an_operator_wants_to_know(tmp_path: Path, nats_url: str) -> None:
+    with process(tmp_path, "serve", port=0, nats_url=nats_url, instance="b7", log_format="json") as serving:
+        serving.bridge()
+        assert serving.ended() == 0
+    lines = serving.errors
+    assert f'"version": "{version("crew-bridge")}"' in lines
+    assert '"instance": "b7"' in lines
+    assert '"signal": "SIGTERM"' in lines
+    assert '"clients": 0' in lines

@@ -52,7 +52,7 @@ def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_PROT", "9000")
     monkeypatch.setenv("BRIDGE_HOTS", "::1")
 
-    with pytest.raises(UnknownVariableError, match=r"BRIDGE_HOTS, BRIDGE_PROT"):
+    with pytest.raises(UnknownVariableError, match=r"BRIDGE_HOTS.*, BRIDGE_PROT"):
         load()
 
 
@@ -151,3 +151,41 @@ def test_an_origin_as_browsers_send_it_is_taken(monkeypatch: pytest.MonkeyPatch)
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]  # that is what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("LOG_LEVEL", "INFO", "info"),
+        ("LOG_FORMAT", "JSON", "json"),
+        ("STREAM_MAX_BYTES", "1GiB", 1024**3),
+        ("RING_BYTES", "512MiB", 512 * 1024**2),
+        ("BUFFER_BYTES", "1000", 1000),
+        ("STREAM_MAX_AGE_SECONDS", "10m", 600.0),
+        ("STREAM_MAX_AGE_SECONDS", "7d", 7 * 86400.0),
+        ("MAX_DELAY_SECONDS", "25ms", 0.025),
+        ("FEED_HEARTBEAT_SECONDS", "1.5 s", 1.5),
+        ("HEALTH_SECONDS", "0", 0.0),
+    ],
+)
+def test_what_can_mean_one_thing_only_is_taken(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, meant: object
+) -> None:
+    monkeypatch.setenv(f"BRIDGE_{name}", value)
+
+    assert getattr(load(), name.lower()) == meant
+
+
+def test_the_name_that_was_meant_is_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PROT", "9000")
+    monkeypatch.setenv("BRIDGE_ZZZ", "1")
+
+    with pytest.raises(
+        UnknownVariableError, match=r"BRIDGE_PROT \(did you mean BRIDGE_PORT\?\), BRIDGE_ZZZ$"
+    ):
+        load()
+
+
+def test_servers_that_the_client_cannot_use_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="must not mix"):
+        nats_servers("nats://a:4222, ws://b:80")

@@ -12,9 +12,11 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
+from bridge.broker.advice import on_denial
 from bridge.broker.express import ExpressParser, fed_first, utf8
 from bridge.broker.problems import Problems
-from contracts.servers import login
+from contracts.nats_faults import denied, is_vague, no_connection
+from contracts.servers import login, without_credentials
 
 log = structlog.get_logger(__name__)
 
@@ -43,19 +45,29 @@ class ConnectionEvents:
     errors: int = 0
     is_connected: bool = False
     is_ending: bool = False
-    is_down: bool = False
-    """There is no server: said once, not at every attempt to reach one."""
+    name: str = "nats"
+    """Under which the problems of this connection are told."""
+    denial: str | None = None
+    """What the server did not permit last."""
     problems: Problems = field(default_factory=Problems)
     """What keeps us from working with NATS; told here and by who uses the connection."""
+    told: set[str] = field(default_factory=set)
+    """Sources of problems that end with the next connection."""
     on_reconnect: list[Callable[[], None]] = field(default_factory=list)
     on_overflow: list[Callable[[int], None]] = field(default_factory=list)
     """Called with the id of a subscription whose pending limits were passed: messages were dropped."""
 
+    def connected(self) -> None:
+        """The client has a server: what was said of those that did not serve is over."""
+        self.is_connected = True
+        for source in self.told:
+            self.problems.solved(source)
+        self.told.clear()
+
     async def reconnected(self) -> None:
         """The client is connected again, its subscriptions are restored."""
         self.reconnects += 1
-        self.is_connected = True
-        self.is_down = False
+        self.connected()
         log.info("nats reconnected")
         for callback in self.on_reconnect:
             callback()
@@ -65,19 +77,33 @@ class ConnectionEvents:
         self.is_connected = False
         if not self.is_ending:
             self.disconnects += 1
-            self.is_down = True
             log.warning("nats disconnected")
 
-    async def failed(self, error: Exception) -> None:
+    async def failed(self, error: Exception, server: str = "the address given") -> None:
         """Something went wrong that nobody awaits; an overflow, told per message, is its owner's to log."""
         self.errors += 1
         if isinstance(error, SlowConsumerError):
             for callback in self.on_overflow:
                 callback(error.sid)
             return
-        say = log.debug if self.is_down else log.warning
-        say("nats error", error=str(error) or type(error).__name__)
-        self.is_down = self.is_down or isinstance(error, OSError)
+        if denial := denied(error):
+            self._deny(denial)
+        elif self.is_connected:
+            log.warning("nats error", error=str(error) or type(error).__name__)
+        elif not is_vague(error) or f"{self.name} {server}" not in self.told:
+            self._tell(f"{self.name} {server}", no_connection(error, server, "BRIDGE_NATS_URL"))
+
+    def _deny(self, denial: str) -> None:
+        """What may not be subscribed to is not tried again on this connection; all else is, and then told."""
+        self.denial = denial
+        if denial.lower().startswith("subscription"):
+            self._tell(f"{self.name} {denial}", on_denial(denial))
+        else:
+            self.problems.mention(on_denial(denial))
+
+    def _tell(self, source: str, words: str) -> None:
+        self.told.add(source)
+        self.problems.tell(source, words)
 
 
 class _Client(Client):
@@ -85,7 +111,9 @@ class _Client(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ps = ExpressParser(self)
+        self._ps: ExpressParser = ExpressParser(self)
+        self.trying = ""
+        """The server that it is connected to, or was tried last; with the credentials of its address."""
 
     def _connect_command(self) -> bytes:
         """With the credentials of the URL decoded; a server that told of itself gets those of another one."""
@@ -96,6 +124,14 @@ class _Client(Client):
     async def _read_loop(self) -> None:
         with fed_first(self._transport, self._ps):
             await super()._read_loop()
+
+    async def _process_err(self, err_msg: str) -> None:
+        """What is not permitted is told as the server wrote it: nats-py makes all letters small."""
+        if denied(NatsError(err_msg)):
+            self._err = NatsError(self._ps.told)
+            await self._error_cb(self._err)
+            return
+        await super()._process_err(err_msg)
 
     async def _process_pong(self) -> None:
         """Answer who asked first; nats-py stops reading for good where that one waits no longer."""
@@ -110,6 +146,7 @@ class _Client(Client):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's
         self._ps.reset()
+        self.trying = s.uri.geturl()
         await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
@@ -171,10 +208,14 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
     """
     client = _Client()
     events.is_ending = False
+
+    async def failed(error: Exception) -> None:
+        await events.failed(error, client.trying)
+
     callbacks: dict[str, Callable[..., Awaitable[None]]] = {
         "reconnected_cb": events.reconnected,
         "disconnected_cb": events.disconnected,
-        "error_cb": events.failed,
+        "error_cb": failed,
     }
     try:
         await client.connect(
@@ -191,12 +232,11 @@ async def connected(url: str, name: str, events: ConnectionEvents) -> AsyncItera
         raise
     try:
         end_if_cancelled()
-        events.is_connected = True
-        events.is_down = False
-        log.info("nats connected")
+        events.connected()
+        log.info("nats connected", server=without_credentials(client.trying))
         yield client
     finally:
-        events.is_ending = True
+        events.is_ending, events.is_connected = True, False
         await _close(client)
 
 
@@ -221,10 +261,10 @@ async def stay_connected(
                     tasks.create_task(_do(one, client))
                 while not is_lost(client):  # noqa: ASYNC110 - where closing itself fails, nothing tells
                     await asyncio.sleep(_WATCH_SECONDS)
-                raise ConnectionError("the NATS client gave up")
+                raise ConnectionError(str(client.last_error or "the NATS client gave up"))
         except* FAULTS as group:
             for error in group.exceptions:
-                await events.failed(error)
+                await events.failed(error, url)
         await asyncio.sleep(_RECONNECT_WAIT_SECONDS)
 
 

@@ -53,6 +53,8 @@ class ExpressParser(Parser):
     def __init__(self, client: Client) -> None:
         self.takers: dict[bytes, Taker] = {}
         """By the id of the subscription."""
+        self.told = ""
+        """The last error that the server told, in its own letters."""
         self._connection = 0
         self._parsed: int | None = None
         """The connection that `parse` is at work for: it may be waiting in the middle of what came."""
@@ -72,6 +74,8 @@ class ExpressParser(Parser):
         try:
             while (unit := self._offer(data, begin)).begin < unit.after:
                 begin, end, after = unit
+                if data.startswith(b"-ERR", begin):
+                    self.told = utf8(data[begin:end])
                 await super().parse(data[begin:end].translate(_NO_SPACES) + data[end:after])
                 if connection != self._connection:
                     return

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import DEFAULT_SUB_PENDING_MSGS_LIMIT
 from nats.js.api import StreamInfo, StreamState
 
+from bridge.broker.advice import on_stream, refuse_old
 from bridge.broker.api import Look, look_at
 from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled, revive
 from bridge.broker.consumption import Consumption, ordered
@@ -64,6 +65,7 @@ class Feed:
         heartbeat_seconds: float,
         pending_messages: int = DEFAULT_SUB_PENDING_MSGS_LIMIT,
     ) -> None:
+        self._events = events
         self._settings = settings
         self._sink = sink
         self._ring_bytes = ring_bytes
@@ -77,7 +79,6 @@ class Feed:
         self._goal = 0
         self._is_one_copy = False
         """What the consumer has is what the stream has; with several replicas it may be behind."""
-        self._is_failing = False
         self.last_seq = 0
         self.pending = 0
         """Messages that the stream holds behind ``last_seq``, when the last message came."""
@@ -113,7 +114,7 @@ class Feed:
                 reason = await self._consume(client)
             except FAULTS as error:
                 reason = "error"
-                self._complain(str(error) or type(error).__name__)
+                self._complain(client, error)
             self.resets[reason] += 1
             if reason in _UNANSWERED:
                 await revive(client, self._heartbeat)
@@ -122,6 +123,8 @@ class Feed:
 
     async def _consume(self, client: Client) -> str:
         """One consumer's life; returns why it ended, or did not begin."""
+        self._events.denial = None
+        refuse_old(client)
         info = await ensure_stream(client, self._settings)
         judge(info, self._settings, is_start=not self._created)
         if not await self._align(client, info):
@@ -153,10 +156,10 @@ class Feed:
             self._lose(made.delivered.stream_seq)
         if self.last_seq >= self._goal or (self._is_one_copy and made.num_pending == 0):
             self._catch_up()
+        self._events.problems.solved("feed")
         consumption.open()
         reason = await self._watch(consumption)
         log.warning("feed consumer ended", consumer=made.name, reason=reason)
-        self._is_failing = False
         return reason
 
     async def _align(self, client: Client, info: StreamInfo) -> bool:
@@ -261,11 +264,10 @@ class Feed:
         """Nothing is left of what the stream held when the consumer began; the end of it may have expired."""
         self.pass_over(max(self._goal, self.last_seq))
 
-    def _complain(self, error: str) -> None:
-        """Once, until the feed works again."""
-        say = log.debug if self._is_failing else log.warning
-        say("feed interrupted", error=error)
-        self._is_failing = True
+    def _complain(self, client: Client, error: Exception) -> None:
+        """Until the feed works again; that there is no connection is told where one is made."""
+        if client.is_connected:
+            self._events.problems.tell("feed", on_stream(error, self._settings, self._events.denial))
 
     def _end(self, reason: str) -> None:
         if self._consumption is not None:

@@ -145,7 +145,10 @@ def _other_ways(config: StreamConfig, settings: StreamSettings) -> Iterator[Find
     if config.storage == StorageType.FILE and settings.storage == "memory":
         yield Finding("it is in files, not in memory", "it stays so")
     if not config.allow_msg_ttl:
-        yield Finding("short-lived events stay as long as others", "set its allow_msg_ttl to true")
+        yield Finding(
+            "short-lived events stay as long as others",
+            "set its allow_msg_ttl to true, which nats-server 2.11 and newer know",
+        )
     yield from _other_duplicates(config.duplicate_window or 0.0)
     if config.max_msg_size is not None and 0 < config.max_msg_size < _LARGE_EVENT:
         yield Finding(f"it refuses events above {config.max_msg_size} bytes", "raise its max_msg_size")

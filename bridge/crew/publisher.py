@@ -31,6 +31,8 @@ class EventPublisher:
         self._connecting = asyncio.Lock()
         self._lifetime = AsyncExitStack()
         self._link: Link | None = None
+        self.obstacle: Exception | None = None
+        """What kept the last attempt from the stream."""
         self.published = 0
         """Events that the stream has taken."""
         self.retries = 0
@@ -67,6 +69,7 @@ class EventPublisher:
             send = link.send_again if again else link.send
             refused = await send([message], _ACK_SECONDS)
         except FAULTS as error:
+            self.obstacle = error
             log.debug("not published yet: %s", error)
             return False
         if refused:

@@ -91,3 +91,25 @@ def test_a_malformed_id_has_no_subscription(bad: str) -> None:
 def test_what_is_neither_an_alias_nor_a_pattern_is_refused(name: str) -> None:
     with pytest.raises(ContractError):
         parse_subscription(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "job-7",
+            "'job-7' is neither an alias nor a pattern: use global, metrics, <family>_updates, execution_",
+        ),
+        ("tasks_updates", "did you mean 'task_updates'?"),
+        ("globall", "did you mean 'global'?"),
+        ("taks.completed", "'taks' is a family that does not exist: did you mean 'task'?"),
+        ("zzzzzz.>", "'zzzzzz' is a family that does not exist: there are a2a, "),
+        ("x" * 65, "what was given is neither"),
+        ("a\nb", "what was given is neither"),
+    ],
+)
+def test_who_is_refused_is_told_what_was_given_and_what_would_do(name: str, words: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        parse_subscription(name)
+
+    assert words in refused.value.reason
