@@ -14,10 +14,9 @@ _POLICY: Final = (
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    """Within another application, the paths are below where this is."""
-    base = request.path.removesuffix("/openapi.json")
+    """The paths are below where this is: within another application, or where a proxy publishes it."""
     description = request.app[DESCRIPTION]
-    return web.json_response({**description, "servers": [{"url": base or "/"}]})
+    return web.json_response({**description, "servers": [{"url": "."}]})
 
 
 async def _docs(_: web.Request) -> web.Response:

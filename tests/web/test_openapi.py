@@ -30,7 +30,7 @@ async def test_every_route_of_the_application_is_described_and_no_other(bridge: 
 
     assert described == served
     assert api["openapi"] == "3.1.0"
-    assert api["servers"] == [{"url": "/"}]
+    assert api["servers"] == [{"url": "."}]
 
 
 async def test_every_schema_that_is_referred_to_is_there_and_has_the_keys_that_are_promised(
