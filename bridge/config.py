@@ -23,6 +23,7 @@ FILE_VARIABLE = "BRIDGE_CONFIG"
 EMBEDDED: Final = "embedded"
 _SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -54,6 +55,25 @@ def _origin(text: str) -> str:
         raise ValueError(
             "must be origins as browsers send them, like https://dashboard.example, without a path"
         )
+    return text
+
+
+def _host(text: str) -> str:
+    if text != "*" and not _HOST.fullmatch(text):
+        raise ValueError("must be names like bridge.example, without scheme, port or path")
+    return text
+
+
+def _public_url(text: str) -> str:
+    """The address of the bridge, for browsers."""
+    wrong = ValueError("must be an address for browsers, like https://bridge.example/crews")
+    try:
+        parts = urlsplit(text)
+        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        raise wrong from None
+    if not is_right or "@" in parts.netloc:
+        raise wrong
     return text
 
 
@@ -91,6 +111,10 @@ class Settings(BaseSettings):
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = "/api/v1/websocket"
     allowed_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode] = ()
     """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""
+    allowed_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode] = ()
+    """Names by which the bridge may be called, besides addresses and its machine's own; ``*`` allows all."""
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    """Where browsers find the bridge behind a proxy: its name may be used, and its pages are the bridge's."""
 
     stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "CREW_EVENTS"
     stream_subjects: Names = ()
@@ -141,7 +165,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("allowed_origins", "stream_subjects", "extra_families", mode="before")
+    @field_validator("allowed_origins", "allowed_hosts", "stream_subjects", "extra_families", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         if isinstance(value, str):

@@ -73,6 +73,7 @@ def equip(app: web.Application, parts: Parts) -> None:
 
 
 async def _page(request: web.Request) -> web.Response:
+    request.app[SHORE].entrance.check_host(request)
     return web.Response(
         text=request.app[PAGE],
         content_type="text/html",
@@ -86,4 +87,6 @@ def _page_with(prefix: str) -> str:
     return page.replace("{{prefix}}", f"{prefix}/".removeprefix("/"))
 
 
-_PAGE: Final = Plain(name="page", path="/", summary="A page that shows events live", act=_page)
+_PAGE: Final = Plain(
+    name="page", path="/", summary="A page that shows events live", act=_page, refusals=(421,)
+)
