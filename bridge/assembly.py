@@ -37,7 +37,7 @@ from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
-from bridge.web.moves import VERB as CAME
+from bridge.web.moves import VERB as TAKEOVER
 from bridge.web.origin import Access
 from bridge.web.shore import Limits, Shore
 from bridge.web.tap import VERB as TAP
@@ -110,7 +110,7 @@ class Bridge:
             settings.stream_name,
             answerers(desk),
             {TAP: partial(overhear, desk)},
-            {CAME: self.shore.moves.hear},
+            {TAKEOVER: self.shore.moves.hear},
             seconds=settings.gather_seconds,
             clock=self.awake,
         )
