@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from socket import gethostname
 from time import monotonic, perf_counter, time_ns
 from typing import Final
 
@@ -39,7 +40,8 @@ from bridge.web.audit import Audit
 from bridge.web.desk import Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
-from bridge.web.moves import VERB as CAME
+from bridge.web.moves import VERB as TAKEOVER
+from bridge.web.origin import Access
 from bridge.web.shore import Limits, Shore
 from bridge.web.tap import VERB as TAP
 from bridge.web.tap import Taps, overhear
@@ -119,7 +121,7 @@ class Bridge:
             settings.stream_name,
             answerers(desk),
             {TAP: partial(overhear, desk)},
-            {CAME: self.shore.moves.hear},
+            {TAKEOVER: self.shore.moves.hear},
             seconds=settings.gather_seconds,
             clock=self.awake,
         )
@@ -240,11 +242,17 @@ def _limits(settings: Settings) -> Limits:
         heartbeat_seconds=settings.heartbeat_seconds,
         stale_seconds=settings.stale_seconds,
         stalled_seconds=settings.stalled_seconds,
-        allowed_origins=settings.allowed_origins,
+        access=_access(settings),
         max_connections=with_files_for(settings.max_connections),
         connections_per_second=settings.max_connections_per_second,
         compress=settings.compression,
     )
+
+
+def _access(settings: Settings) -> Access:
+    """The bridge's own names are those that it listens on, its machine's, and what the operator says."""
+    hosts = (settings.host, gethostname(), *settings.allowed_hosts)
+    return Access.of(hosts, settings.allowed_origins, settings.public_url)
 
 
 def _stream(settings: Settings) -> StreamSettings:

@@ -31,6 +31,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTE_SIZE: Final = TypeAdapter(ByteSize)
 _NEAR: Final = 0.75
 """How alike two names are of which one may be meant by the other."""
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -88,6 +89,25 @@ def _origin(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    if text != "*" and not _HOST.fullmatch(text):
+        raise ValueError("must be names like bridge.example, without scheme, port or path")
+    return text
+
+
+def _public_url(text: str) -> str:
+    """The address of the bridge, for browsers."""
+    wrong = ValueError("must be an address for browsers, like https://bridge.example/crews")
+    try:
+        parts = urlsplit(text)
+        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        raise wrong from None
+    if not is_right or "@" in parts.netloc:
+        raise wrong
+    return text
+
+
 class UnknownVariableError(ValueError):
     """A ``BRIDGE_*`` variable that means nothing, probably misspelt, or names a file that is not there."""
 
@@ -122,6 +142,10 @@ class Settings(BaseSettings):
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = "/api/v1/websocket"
     allowed_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode] = ()
     """Origins of pages that may connect besides the bridge's own; ``*`` allows all."""
+    allowed_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode] = ()
+    """Names by which the bridge may be called, besides addresses and its machine's own; ``*`` allows all."""
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    """Where browsers find the bridge behind a proxy: its name may be used, and its pages are the bridge's."""
 
     stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "CREW_EVENTS"
     stream_subjects: Names = ()
@@ -172,7 +196,7 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_small)] = "info"
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_small)] = "console"
 
-    @field_validator("allowed_origins", "stream_subjects", "extra_families", mode="before")
+    @field_validator("allowed_origins", "allowed_hosts", "stream_subjects", "extra_families", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         if isinstance(value, str):

@@ -3,7 +3,9 @@
 Bridges of two versions may talk for as long as an upgrade takes: keys that one does not know, it passes over.
 """
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
 
 from contracts.operations import Body, ConnectionDetails, ConnectionSummary, InstanceUptime, RemovedConnection
 
@@ -110,18 +112,44 @@ class Tapping(Body):
 
 
 class Arrival(Body):
-    """A client that has an id of its own has connected."""
+    """The news that a client with an id of its own is connected here, and the question who else has it."""
 
+    kind: Literal["arrival"] = "arrival"
     client_id: str
-    at_ns: int
-    """When, in nanoseconds since 1970."""
+    to: str | None = None
+    """The bridge that is asked; None: all of them."""
 
 
-class Arrivals(Body):
-    """What a bridge tells all others: who has come to it a moment ago."""
+class Holding(Body):
+    """The answer of a bridge that has one, too."""
+
+    kind: Literal["holding"] = "holding"
+    client_id: str
+    to: str
+    asked_at: float
+    """``sent_at`` of the question."""
+    age: float
+    """For how many seconds it has been open."""
+    opened_at: float
+    """By the clock of who answers: it names the connection, and is compared with nothing else."""
+
+
+class Release(Body):
+    """The judgement that the connection of this ``opened_at`` is the older one."""
+
+    kind: Literal["release"] = "release"
+    client_id: str
+    to: str
+    opened_at: float
+
+
+class Takeover(Body):
+    """What a bridge tells the others of clients that connect to another one than before."""
 
     bridge_id: str
-    clients: list[Arrival]
+    sent_at: float
+    """By the clock of the teller, in seconds."""
+    news: list[Annotated[Arrival | Holding | Release, Field(discriminator="kind")]]
 
 
 class Reply(NamedTuple):

@@ -84,8 +84,8 @@ async def test_its_routes_are_below_the_parents_and_the_page_knows(nats_url: str
         await bridge.send("POST", f"{PREFIX}/broadcast/crew_{new_id}", {"event_type": "custom.note"})
         assert (await client.message())["event_type"] == "custom.note"
 
-    assert f'"/bridge{PREFIX}"' in page
-    assert api["servers"] == [{"url": "/bridge"}]
+    assert f'new URL("{PREFIX.removeprefix("/")}/ws/custom", ' in page
+    assert api["servers"] == [{"url": "."}]
     assert (status, listed["data"]["active_connections"]) == (200, 1)
 
 

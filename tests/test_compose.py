@@ -1,18 +1,14 @@
 """The compose file: what it mounts is there, what it names answers, and its proxy balances WebSockets."""
 
 import re
-import subprocess
 import textwrap
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
-from socket import create_connection, socket
 
 from bridge.service import Running
 from tests.client import Client
 from tests.conftest import StartBridge
-from tests.tools import needed
-from tests.waiting import eventually
+from tests.haproxy import haproxy
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -83,34 +79,10 @@ async def spread(*bridges: Client) -> list[int]:
     return [body["active_connections"] for _, body in answers]
 
 
-@contextmanager
-def proxy(directory: Path, *bridges: Client) -> Iterator[str]:
+def proxy(directory: Path, *bridges: Client) -> AbstractContextManager[str]:
     """A real HAProxy with the configuration of the compose file, and the addresses of these bridges."""
-    binary = needed("haproxy")
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    text = PROXY.replace("bind :8000", f"bind {address}").replace(" resolvers docker\n", "\n")
+    text = PROXY.replace("bind :8000", "bind {address}").replace(" resolvers docker\n", "\n")
     text = re.sub(r"maxconn \d+", "maxconn 100", text)  # a laptop may open fewer files than a container
     for number, bridge in enumerate(bridges, 1):
         text = text.replace(f"bridge-{number}:8000", bridge.url.removeprefix("http://"))
-    path = directory / "haproxy.cfg"
-    path.write_text(text)
-    said = directory / "haproxy.log"
-    with said.open("w") as words:
-        process = subprocess.Popen([binary, "-db", "-f", path], stderr=words)
-    try:
-        eventually(lambda: listens(address) or process.poll() is not None)
-        assert process.poll() is None, said.read_text()
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def listens(address: str) -> bool:
-    """Whether somebody does."""
-    host, _, port = address.partition(":")
-    with suppress(OSError), create_connection((host, int(port)), timeout=5):
-        return True
-    return False
+    return haproxy(directory, text)

@@ -132,6 +132,34 @@ def test_a_family_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("PUBLIC_URL", url)
+            for url in ("dash.example", "ftp://a.example", "https://", "https://me@a.example")
+        ),
+        *(("PUBLIC_URL", url) for url in ("https://a.example:0", "https://a.example:port")),
+        *(("ALLOWED_HOSTS", host) for host in ("http://a.example", "a.example:80", "a.example/", "*.a")),
+    ],
+)
+def test_a_name_or_address_of_the_bridge_that_cannot_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"BRIDGE_{name}", value)
+
+    with pytest.raises(ValidationError, match=name.lower()):
+        load()
+
+
+def test_names_and_addresses_of_the_bridge_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_ALLOWED_HOSTS", "a.example, crew_bridge,*")
+    assert load().allowed_hosts == ("a.example", "crew_bridge", "*")
+    for url in ("https://a.example", "http://a.example:8000/crews/", "https://[2001:db8::1]"):
+        monkeypatch.setenv("BRIDGE_PUBLIC_URL", url)
+        assert load().public_url == url
+
+
+@pytest.mark.parametrize(
     "origin", ["https://a.example/", "a.example", "https://A.example", "https://a.example/page"]
 )
 def test_an_origin_that_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:

@@ -34,7 +34,7 @@ ERROR: Final = Label(
 REFUSAL: Final = Label(
     "code",
     (
-        *("invalid_request", "not_a_websocket", "origin_refused"),
+        *("invalid_request", "not_a_websocket", "origin_refused", "host_refused"),
         *("starting", "draining", "unavailable", "too_fast", "too_many_connections"),
     ),
 )
@@ -50,7 +50,7 @@ OPERATOR_ERROR: Final = Label(
     (
         *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
         *("too_many_taps", "stream_unavailable", "cluster_unavailable", "unavailable"),
-        *("origin_refused", "http", "internal"),
+        *("origin_refused", "host_refused", "http", "internal"),
     ),
 )
 CLOSE_CODE: Final = Label(

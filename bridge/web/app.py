@@ -18,7 +18,6 @@ from bridge.web.shore import SHORE, Shore
 from bridge.web.tap import TAPS, Taps
 
 PAGE: web.AppKey[str] = web.AppKey("PAGE", str)
-PREFIX: web.AppKey[str] = web.AppKey("PREFIX", str)
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:"
 )
@@ -38,8 +37,7 @@ class Parts:
 def create_app(prefix: str) -> web.Application:
     """Every route; ``prefix`` is in front of all but probes and pages. `equip` it before it serves."""
     app = web.Application()
-    app[PREFIX] = prefix
-    app[PAGE] = (files("bridge.web") / "static" / "index.html").read_text(encoding="utf-8")
+    app[PAGE] = _page_with(prefix)
     app.add_routes(route.route(before) for before, route in table(prefix))
     app[DESCRIPTION] = described(table(prefix))
     return app
@@ -75,13 +73,20 @@ def equip(app: web.Application, parts: Parts) -> None:
 
 
 async def _page(request: web.Request) -> web.Response:
-    """Within another application, its routes are below where the page is."""
-    prefix = request.path.removesuffix("/") + request.app[PREFIX]
+    request.app[SHORE].entrance.check_host(request)
     return web.Response(
-        text=request.app[PAGE].replace("{{prefix}}", prefix),
+        text=request.app[PAGE],
         content_type="text/html",
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
     )
 
 
-_PAGE: Final = Plain(name="page", path="/", summary="A page that shows events live", act=_page)
+def _page_with(prefix: str) -> str:
+    """The page, which finds its routes below where it is itself: only a browser knows where that is."""
+    page = (files("bridge.web") / "static" / "index.html").read_text(encoding="utf-8")
+    return page.replace("{{prefix}}", f"{prefix}/".removeprefix("/"))
+
+
+_PAGE: Final = Plain(
+    name="page", path="/", summary="A page that shows events live", act=_page, refusals=(421,)
+)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from bridge.web.plain import Plain
+from bridge.web.shore import SHORE
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("DESCRIPTION", dict)
 _POLICY: Final = (
@@ -14,13 +15,14 @@ _POLICY: Final = (
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    """Within another application, the paths are below where this is."""
-    base = request.path.removesuffix("/openapi.json")
+    """The paths are below where this is: within another application, or where a proxy publishes it."""
+    request.app[SHORE].entrance.check_host(request)
     description = request.app[DESCRIPTION]
-    return web.json_response({**description, "servers": [{"url": base or "/"}]})
+    return web.json_response({**description, "servers": [{"url": "."}]})
 
 
-async def _docs(_: web.Request) -> web.Response:
+async def _docs(request: web.Request) -> web.Response:
+    request.app[SHORE].entrance.check_host(request)
     return web.Response(
         text=_page(),
         content_type="text/html",
@@ -39,6 +41,7 @@ ROUTES: Final = (
         summary="This description",
         act=_openapi,
         answers={200: "application/json"},
+        refusals=(421,),
     ),
-    Plain(name="docs", path="/docs", summary="This description, to read", act=_docs),
+    Plain(name="docs", path="/docs", summary="This description, to read", act=_docs, refusals=(421,)),
 )

@@ -16,6 +16,7 @@ _KINDS: dict[int, type[web.HTTPException]] = {
     403: web.HTTPForbidden,
     404: web.HTTPNotFound,
     413: _TooLarge,
+    421: web.HTTPMisdirectedRequest,
     422: web.HTTPUnprocessableEntity,
     503: web.HTTPServiceUnavailable,
 }

@@ -70,7 +70,7 @@ class ConnectionManager:
         found = [answer.connection for _, answer in answers if answer.connection is not None]
         if not found:
             raise UnknownClientError(client_id, cluster)
-        return Explained(data=max(found, key=attrgetter("opened_at")), cluster=cluster)
+        return Explained(data=min(found, key=attrgetter("duration_seconds")), cluster=cluster)
 
     async def disconnect(
         self, client_id: str, code: int = CloseCode.DISCONNECTED, reason: str = ""

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.web.audit import AUDIT, Act, Audit
 from bridge.web.errors import refuse
-from bridge.web.origin import is_allowed
 from bridge.web.shore import SHORE
 from contracts.errors import ContractError
 
@@ -76,9 +75,11 @@ class Operation(Generic[Q, B]):
 
     def _let_in(self, request: web.Request) -> None:
         """A browser sends what any page wants to any host: only pages that may connect change anything."""
-        allowed = request.app[SHORE].limits.allowed_origins
-        if self.is_change and not is_allowed(request.headers.get("Origin"), request.host, allowed):
-            raise refuse(403, "origin_refused", "pages of this origin may not change anything")
+        entrance = request.app[SHORE].entrance
+        entrance.check_host(request)
+        stranger = entrance.check_page(request) if self.is_change else None
+        if stranger is not None:
+            raise stranger
 
     async def _carry_out(self, request: web.Request, query: Q, body: B) -> BaseModel | web.StreamResponse:
         try:

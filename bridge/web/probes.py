@@ -1,4 +1,7 @@
-"""What machines ask a bridge: is it alive, is it ready, what are its numbers."""
+"""What machines ask a bridge: is it alive, is it ready, what are its numbers.
+
+The first two are answered under every name: they tell nothing of crews, and balancers ask by any.
+"""
 
 from typing import Final
 
@@ -24,6 +27,7 @@ async def _ready(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    request.app[SHORE].entrance.check_host(request)
     return web.Response(
         body=generate_latest(request.app[REGISTRY]), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
@@ -51,5 +55,6 @@ ROUTES: Final = (
         summary="The numbers, for Prometheus",
         act=_metrics,
         answers={200: "text/plain"},
+        refusals=(421,),
     ),
 )

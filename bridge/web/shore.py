@@ -21,9 +21,11 @@ from bridge.core.socket import CloseCode
 from bridge.core.start import Addressee, Found, Start
 from bridge.core.sweep import Stale, Sweep
 from bridge.core.view import View
+from bridge.web.entrance import Entrance
 from bridge.web.errors import refuse
 from bridge.web.moves import Moves
-from bridge.web.origin import is_allowed
+from bridge.web.origin import Access
+from bridge.web.refusals import Refusals
 from bridge.web.seeking import Seek
 from bridge.web.session import GOODBYE_SECONDS, NOBODY, Peer, Session
 
@@ -46,7 +48,7 @@ class Limits:
     heartbeat_seconds: float
     stale_seconds: float
     stalled_seconds: float
-    allowed_origins: tuple[str, ...]
+    access: Access
     max_connections: int
     connections_per_second: float
     compress: bool
@@ -96,6 +98,8 @@ class Shore:
         self.probe = probe
         self.seek = seek
         self.moves = Moves(hub)
+        self.refusals = Refusals()
+        self.entrance = Entrance(limits.access, hub.counters, self.refusals)
         self.is_draining = False
         self.last_cleanup: datetime | None = None
         self._started = monotonic()
@@ -137,13 +141,15 @@ class Shore:
 
     def admit(self, request: web.Request) -> None:
         """Refuse a client that must not, or should not now, connect here."""
+        self.entrance.check_host(request)
         if self.is_draining:
             raise self._refuse("draining", "the bridge is shutting down", _SOON)
         if not self.probe().get("filled"):
             raise self._refuse("starting", "the bridge has not read the stream yet", _SOON)
-        if not is_allowed(request.headers.get("Origin"), request.host, self.limits.allowed_origins):
+        stranger = self.entrance.check_page(request)
+        if stranger is not None:
             self.hub.counters.refused["origin_refused"] += 1
-            raise refuse(403, "origin_refused", "pages of this origin may not connect")
+            raise stranger
         refusal = self._admission.ask(len(self.hub.connections), monotonic())
         if refusal is not None:
             raise self._refuse(refusal.why, _WORDS[refusal.why], refusal.retry_after)

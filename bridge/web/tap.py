@@ -66,7 +66,7 @@ class Taps:
         found = [answer.connection for _, answer in answers if answer.connection is not None]
         if not found:
             raise UnknownClientError(client_id, cluster)
-        return max(found, key=lambda connection: connection.opened_at).instance
+        return min(found, key=lambda connection: connection.duration_seconds).instance
 
     async def _elsewhere(self, instance: str, question: bytes) -> AsyncGenerator[bytes, None]:
         backlog: Backlog[bytes] = Backlog()

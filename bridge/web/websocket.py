@@ -196,7 +196,7 @@ ROUTES: Final = tuple(
         act=_handler(name, subscriptions),
         query=Query,
         answers={101: ""},
-        refusals=(400, 403, 503),
+        refusals=(400, 403, 421, 503),
     )
     for name, (path, subscriptions) in ENDPOINTS.items()
 )

@@ -65,7 +65,7 @@ _ENDS: Final[Row] = (
             "code",
             unit="cps",
             says="too_fast and too_many_connections are told to come again; origin_refused needs "
-            "BRIDGE_ALLOWED_ORIGINS.",
+            "BRIDGE_ALLOWED_ORIGINS, host_refused BRIDGE_PUBLIC_URL or BRIDGE_ALLOWED_HOSTS.",
         ),
         lines(
             "Cut off",

@@ -12,10 +12,10 @@ from bridge.core.socket import CloseCode
 from bridge.crew import EventPublisher
 from bridge.web.moves import Moves
 from contracts import create_task_event
-from contracts.cluster import Arrival, Arrivals
+from contracts.cluster import Release, Takeover
 from tests.client import PREFIX, Listener
 from tests.conftest import Client
-from tests.core.parts import Bench
+from tests.core.parts import Bench, FakeSocket
 from tests.nats_server import served
 from tests.waiting import soon
 from tests.web.test_cluster import Two, two
@@ -87,31 +87,123 @@ async def test_who_has_no_id_of_its_own_is_not_told_of(two: Two, new_id: str) ->
         found = []
         for number, bridge in enumerate((a, b, b)):
             async with bridge.connect("custom", client_id=f"{new_id}-{number}"):
-                news = Arrivals.model_validate_json((await told.next_msg(10)).data)
-                found += [arrival.client_id for arrival in news.clients]
+                news = Takeover.model_validate_json((await told.next_msg(10)).data)
+                found += [one.client_id for one in news.news]
     await overhearing.close()
 
     assert found == [f"{new_id}-{number}" for number in range(3)]
 
 
-def _arrivals(at_ns: int, bridge_id: str = "0") -> bytes:
-    arrival = Arrival(client_id="me", at_ns=at_ns)
-    return Arrivals(bridge_id=bridge_id, clients=[arrival]).model_dump_json().encode()
+class Side:
+    """A bridge's part of the talk, with a clock of its own; what it says waits to be heard."""
+
+    def __init__(self, id_: str, clock: float) -> None:
+        self.bench = Bench()
+        self.now = clock
+        self.moves = Moves(self.bench.hub, lambda: self.now)
+        self.moves._id = id_
+
+    def open(self) -> FakeSocket:
+        """The client connects; what was there of it before is replaced."""
+        connection, socket = self.bench.connect(client_id="me")
+        connection.opened_at, connection.is_known = self.now, True
+        self.moves.came(connection)
+        return socket
+
+    async def said(self) -> list[bytes]:
+        """All that waits, as messages."""
+        said: list[bytes] = []
+
+        async def tell(_: str, data: bytes) -> None:
+            said.append(data)
+
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self.moves.tell_for_ever(tell))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            telling.cancel()
+        return said
 
 
-async def test_only_who_came_earlier_is_let_go_of() -> None:
-    bench = Bench()
-    moves = Moves(bench.hub)
-    connection, socket = bench.connect("global")
-    connection.opened_ns = 1000
+async def _talk(*sides: Side, delay: float = 0.001) -> None:
+    """Until nobody has anything to say; each message takes ``delay`` seconds."""
+    for _ in range(20):
+        spoken = [(side, data) for side in sides for data in await side.said()]
+        for side in sides:
+            side.now += delay
+        for teller, data in spoken:
+            for side in sides:
+                if side is not teller:
+                    side.moves.hear(data)
 
-    for earlier in (_arrivals(999, "~"), _arrivals(1000, "0"), b"nonsense", b"{}"):
-        moves.hear(earlier)
-        assert socket.closed is None
-    # Of two that came in the same nanosecond, the bridges' ids say which remains.
-    moves.hear(_arrivals(1000, "~"))
-    assert socket.closed == (CloseCode.REPLACED, "the client connected again")
-    moves.hear(_arrivals(2000))
+
+_SKEWS = (-3600.0, -0.5, 0.0, 0.5, 3600.0)
+
+
+@pytest.mark.parametrize("skew", _SKEWS)
+@pytest.mark.parametrize("ids", ["ab", "ba"])
+async def test_whatever_the_clocks_say_the_connection_that_was_opened_first_is_let_go_of(
+    ids: str, skew: float
+) -> None:
+    first, second = Side(ids[0], 10_000.0), Side(ids[1], 10_000.0 + skew)
+    older = first.open()
+    await _talk(first, second)
+    newer = second.open()
+    await _talk(first, second)
+
+    assert older.closed == (CloseCode.REPLACED, "the client connected again")
+    assert newer.closed is None
+
+
+@pytest.mark.parametrize("skew", _SKEWS)
+@pytest.mark.parametrize("ids", ["ab", "ba"])
+@pytest.mark.parametrize("is_half_open", [True, False], ids=["half open", "gone"])
+async def test_news_that_come_late_do_not_end_the_only_connection(
+    ids: str, skew: float, is_half_open: bool
+) -> None:
+    first, second = Side(ids[0], 10_000.0), Side(ids[1], 10_000.0 + skew)
+    older = first.open()
+    late = await first.said()
+    for side in (first, second):
+        side.now += 5
+    newer = second.open()
+    if not is_half_open:
+        first.bench.hub.close(first.bench.hub.connections["me"], 1006, "")
+    for data in late:
+        second.moves.hear(data)
+    await _talk(first, second, delay=3)
+    await _talk(first, second)
+
+    assert newer.closed is None
+    assert older.closed == (
+        (CloseCode.REPLACED, "the client connected again") if is_half_open else (1006, "")
+    )
+
+
+@pytest.mark.parametrize("ids", ["ab", "ba"])
+async def test_of_two_that_come_at_once_one_remains(ids: str) -> None:
+    sides = Side(ids[0], 10_000.0), Side(ids[1], 70.0)
+    sockets = [side.open() for side in sides]
+    await _talk(*sides)
+
+    assert sorted(socket.closed is None for socket in sockets) == [False, True]
+
+
+async def test_what_is_not_for_this_bridge_or_cannot_be_read_changes_nothing() -> None:
+    side = Side("b", 1.0)
+    socket = side.open()
+    await side.said()
+    other = Release(client_id="me", to="c", opened_at=1.0)
+    gone = Release(client_id="me", to="b", opened_at=0.5)
+    strange = Release(client_id="you", to="b", opened_at=1.0)
+    side.moves.hear(
+        Takeover(bridge_id="a", sent_at=1, news=[other, gone, strange]).model_dump_json().encode()
+    )
+    side.moves.hear(b"nonsense")
+    side.moves.hear(b"{}")
+
+    assert socket.closed is None
+    assert await side.said() == []
 
 
 async def test_what_came_while_a_message_was_under_way_is_told_in_the_next_one() -> None:
@@ -120,9 +212,9 @@ async def test_what_came_while_a_message_was_under_way_is_told_in_the_next_one()
     told: list[list[str]] = []
 
     async def tell(verb: str, data: bytes) -> None:
-        told.append([arrival.client_id for arrival in Arrivals.model_validate_json(data).clients])
+        told.append([one.client_id for one in Takeover.model_validate_json(data).news])
         if len(told) == 1:
-            for number in range(1001):
+            for number in range(501):
                 moves.came(bench.connect(client_id=f"{number}")[0])
 
     moves.came(bench.connect(client_id="first")[0])
@@ -132,5 +224,5 @@ async def test_what_came_while_a_message_was_under_way_is_told_in_the_next_one()
             await asyncio.sleep(0)
         telling.cancel()
 
-    assert [len(clients) for clients in told] == [1, 1000, 1]
-    assert told[2] == ["1000"]
+    assert [len(clients) for clients in told] == [1, 500, 1]
+    assert told[2] == ["500"]
