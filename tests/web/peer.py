@@ -34,10 +34,14 @@ class Visit:
 
 
 class Peer:
-    """Whoever connects is a `Visit`; ``answers`` are given first, to as many handshakes."""
+    """Whoever connects is a `Visit`; ``answers`` are given first, to as many handshakes.
 
-    def __init__(self) -> None:
+    ``page``: the HTML at ``/``.
+    """
+
+    def __init__(self, page: str = "") -> None:
         self.url = ""
+        self._page = page
         self.answers: list[tuple[int, dict[str, str]]] = []
         self._visits: asyncio.Queue[Visit] = asyncio.Queue()
 
@@ -51,7 +55,12 @@ class Peer:
         self._visits.put_nowait(visit)
         await visit.is_over.wait()
 
-    def _answer(self, socket: ServerConnection, _: Request) -> Response | None:
+    def _answer(self, socket: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/":
+            response = socket.respond(HTTPStatus.OK, self._page)
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "text/html; charset=utf-8"
+            return response
         if not self.answers:
             return None
         status, headers = self.answers.pop(0)
