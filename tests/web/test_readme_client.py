@@ -129,6 +129,26 @@ async def test_a_path_with_a_query_is_resumed_with_it_and_without_another_beginn
     await until(lambda: watching.said == ["r2", "r3"])
 
 
+async def test_what_it_subscribes_to_by_a_command_is_given_from_the_beginning_and_resumed(
+    bridge: Client, publisher: EventPublisher, page: Page, new_id: str
+) -> None:
+    async def publish(result: str) -> None:
+        await publisher.publish(create_task_event("t", "completed", execution_id=new_id, result=result))
+
+    watching = Watching(page)
+    await publish("r1")
+    path, options = f"/ws/custom?since=0&client_id={new_id}", f"{{ subscriptions: ['execution_{new_id}'] }}"
+    await watching.start(bridge.url, bridge.url, path, options)
+    await until(lambda: watching.said == ["r1"])
+    await publish("r2")
+    await until(lambda: watching.said == ["r1", "r2"])
+    await bridge.send("POST", f"{PREFIX}/disconnect/{new_id}")
+    await watching.is_cut_off()
+    await publish("r3")
+    await watching.pass_by(4010)
+    await until(lambda: watching.said == ["r1", "r2", "r3"])
+
+
 async def test_a_handshake_that_is_never_answered_is_left(bridge: Client, page: Page, new_id: str) -> None:
     async def is_watched() -> bool:
         answer = await bridge.get(f"{PREFIX}/connections?subscription=execution_{new_id}")
