@@ -209,9 +209,9 @@ async def _tail(settings: Settings, arguments: argparse.Namespace) -> int:
     open_families(settings)
     url = arguments.url or _address(settings.host, settings.port)
     url = (url if "://" in url else f"http://{url}").rstrip("/")
-    out = partial(print, flush=True)
-    await tail(url + settings.prefix, arguments.subscription or ["global"], since=arguments.since, out=out)
-    return 0
+    names = arguments.subscription or ["global"]
+    out, note = partial(print, flush=True), partial(print, file=sys.stderr, flush=True)
+    await tail(url + settings.prefix, names, since=arguments.since, out=out, note=note)
 
 
 def _address(host: str, port: int) -> str:

@@ -17,6 +17,8 @@ from contracts.subscriptions import Subscription, parse_subscription
 
 MAX_SUBSCRIPTIONS: Final = 100
 """Subscriptions of one connection."""
+_NOT_ITS_FAULT: Final = "unavailable"
+"""The code of refusals that do not end a connection, however many."""
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the bridge
@@ -77,8 +79,8 @@ def refusal(
     field: str | None = None,
     command: CommandId | None = None,
 ) -> Error:
-    """Count a refusal against the connection, and say it."""
-    connection.errors += 1
+    """Count a refusal, against the connection unless the bridge is to blame, and say it."""
+    connection.errors += code != _NOT_ITS_FAULT
     hub.counters.errors[code] += 1
     return Error(code=code, message=reason, field=field or None, id=command)
 
@@ -135,7 +137,7 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
     _refuse_if_busy(connection)
     place = found or Found(is_found=not _looks_back(command))
     if not place.is_found:
-        raise Refused("unavailable", "the stream does not answer; try again")
+        raise Refused(_NOT_ITS_FAULT, "the stream does not answer; try again")
     named = _named(command.subscriptions)
     subscriptions = connection.subscriptions | named
     if len(subscriptions) > MAX_SUBSCRIPTIONS:

@@ -249,6 +249,7 @@ def test_what_only_the_stream_knows_is_not_guessed(place: dict[str, object]) -> 
         said = answer(bench.hub, connection, text, found)
         assert isinstance(said, Error)
         assert said.code == "unavailable"
+    assert connection.errors == 0
     said = answer(bench.hub, connection, text, Found(0, "e0"))
     assert isinstance(said, Subscribed)
     assert said.recovery is not None

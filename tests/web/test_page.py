@@ -16,6 +16,7 @@ from tests.conftest import Client, StartBridge
 from tests.nats_server import NatsServer
 from tests.proxy import proxied
 from tests.waiting import soon, until
+from tests.web.peer import SUBSCRIBED, UNAVAILABLE, Peer, established, event, heartbeat
 
 _MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
 
@@ -168,3 +169,54 @@ async def test_a_connection_that_says_nothing_is_replaced_at_once(
         proxy.resume()
         await page.locator("#state.live").wait_for()
         await _shows(page, ["r1"])
+
+
+_PAGE = (Path(__file__).parents[2] / "bridge/web/static/index.html").read_text()
+_RECOVERED = {"recovered": True, "reason": "replayed", "from": 6, "to": 99}
+
+
+async def test_a_subscription_that_cannot_be_had_now_is_asked_for_again_from_the_same_place(
+    page: Page,
+) -> None:
+    async with Peer(_PAGE.replace("{{prefix}}", "")).running() as peer:
+        await page.goto(peer.url)
+        first = await peer.visit()
+        await first.say(established(5))
+        assert (await first.heard())["since"] == 5
+        await first.say(heartbeat(90))
+        await first.say(event(91, audience="everyone"))
+        await first.say(UNAVAILABLE)
+        await page.get_by_text("the stream does not answer").wait_for()
+
+        second = await peer.visit()
+        await second.say(established(99))
+        assert (await second.heard())["since"] == 5
+        await second.say(SUBSCRIBED | {"recovery": _RECOVERED})
+        await second.say(heartbeat(99))
+        await second.say(event(100))
+        await page.locator("#state.live").wait_for()
+        await _shows(page, ["91", "100"])
+        await second.close(4000, "maintenance")
+
+        third = await peer.visit()
+        await third.say(established(200))
+        assert (await third.heard())["since"] == 100
+        await third.close(4501, "the client connected again")
+        await page.get_by_text("ended by the bridge: the client connected again").wait_for()
+
+
+async def test_a_handshake_that_is_never_answered_is_left(bridge: Client, page: Page) -> None:
+    async with proxied(bridge.url) as proxy:
+        await page.clock.install()
+        await page.goto(proxy.url)
+        await page.locator("#state.live").wait_for()
+        proxy.stall()
+        await page.clock.fast_forward(36_000)
+        await page.get_by_text("reconnecting").wait_for()
+        for _ in range(3):
+            made = proxy.connections
+            await page.clock.fast_forward(12_000)
+            await page.clock.fast_forward(8_000)
+            await until(lambda made=made: proxy.connections > made)  # type: ignore[misc]
+        proxy.resume()
+        await page.locator("#state.live").wait_for()
