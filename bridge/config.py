@@ -8,7 +8,6 @@ from operator import add
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, field_validator
 from pydantic_settings import (
@@ -19,12 +18,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from contracts.servers import servers
+
 PREFIX = "BRIDGE_"
 FILE_VARIABLE = "BRIDGE_CONFIG"
 """Names the TOML file; its keys are the fields below. A variable wins over the file."""
 
 EMBEDDED: Final = "embedded"
-_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 _DURATION: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -64,20 +64,7 @@ Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 
 def nats_servers(urls: str) -> str:
     """``urls`` as they are; `ValueError`, without a quote, where the NATS client could not use one."""
-    if urls != EMBEDDED and not all(map(_is_server, urls.split(","))):
-        raise ValueError("must name servers like nats://host:4222, separated by commas")
-    if len({url.strip().startswith(("ws://", "wss://")) for url in urls.split(",")}) > 1:
-        raise ValueError("must not mix servers behind WebSocket (ws://, wss://) with others")
-    return urls
-
-
-def _is_server(url: str) -> bool:
-    url = url.strip()
-    try:
-        parts = urlsplit(url if "://" in url else f"nats://{url}")
-        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
-        return False
+    return urls if urls == EMBEDDED else servers(urls)
 
 
 def _origin(text: str) -> str:

@@ -5,7 +5,36 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+_SCHEMES: Final = ({"nats", "tls"}, {"ws", "wss"})
+"""Those that may stand together in one list."""
+_SERVER: Final = re.compile(r"(?:(nats|tls|ws|wss)://(?=\S+$)|(?=[^\s/]+$))(.*)")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^\s,]*@")
+
+
+def servers(urls: str) -> str:
+    """``urls``, one or several with commas between them, as they are.
+
+    Raises `ValueError` where the NATS client could not use one; it quotes nothing, for passwords' sake.
+    """
+    schemes = set(map(_scheme, urls.split(",")))
+    if not any(schemes <= together for together in _SCHEMES):
+        raise ValueError(
+            "must name servers like nats://host:4222 (or tls://, ws://, wss://), separated by commas,"
+            " not WebSocket and others in one list"
+        )
+    return urls
+
+
+def _scheme(url: str) -> str:
+    """That of a server's URL; empty if it is none."""
+    found = _SERVER.fullmatch(url.strip())
+    scheme, rest = found.groups() if found else (None, "")
+    try:
+        parts = urlsplit(f"nats://{rest}")
+        usable = parts.hostname not in {None, "none"} and parts.port != 0
+    except ValueError:  # A port that is no number, half an IPv6 address.
+        usable = False
+    return (scheme or "nats") if usable else ""
 
 
 def login(urls: Iterable[str]) -> dict[str, str]:

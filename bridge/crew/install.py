@@ -3,10 +3,11 @@
 import logging
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from bridge.crew.content import TEXT_CHARS, Content
-from bridge.crew.draft import MAX_EVENT_BYTES, MIN_BYTES, Policy, Redact
+from bridge.crew.arguments import check, check_directory, differing
+from bridge.crew.content import Content
+from bridge.crew.draft import MAX_EVENT_BYTES, Policy, Redact
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM
 from bridge.crew.outbox import MAX_BYTES
@@ -16,7 +17,16 @@ from bridge.crew.tap import Delivery, Tap
 log = logging.getLogger(__name__)
 
 _installing: Final = threading.Lock()
-_installed: Final[list[Tap]] = []
+
+
+class _Installed(NamedTuple):
+    tap: Tap
+    delivery: Delivery
+    policy: Policy
+    wrap: bool
+
+
+_installed: Final[list[_Installed]] = []
 
 
 def install(
@@ -34,10 +44,14 @@ def install(
     exit_wait_seconds: float = 5.0,
     nats_options: Options | None = None,
 ) -> Tap:
-    """Publish everything that CrewAI does in this process from now on; a second call returns the same tap.
+    """Publish everything that CrewAI does in this process from now on.
 
-    Returns at once, whether NATS answers or not. Raises only what is wrong with the call: `ValueError` for an
-    argument that means nothing, `ModuleNotFoundError` where there is no ``crewai``.
+    A second call with the same arguments returns the same tap. Returns at once, whether NATS answers or not.
+    Raises only what is wrong with the call: `TypeError` or `ValueError` for an argument that means nothing,
+    `ValueError` also for one that differs from those of a tap that is not closed, `ModuleNotFoundError`
+    where there is no ``crewai``.
+
+    ``nats_url`` is one server or several with commas between them: ``nats://``, ``tls://``, ``ws://``, ``wss://``.
 
     ``content``: ``cut`` lets 2,000 characters of each result, answer and argument out and no prompts,
     ``full`` also prompts and 100,000 characters of each text, ``none`` only lengths. ``redact`` is called
@@ -47,7 +61,8 @@ def install(
     ``nats_options`` are further arguments of ``nats.connect``: credentials, TLS. Workers whose events go to
     different servers need a ``spool_directory`` each: what one leaves behind, the next to start publishes.
     """
-    _refuse_nonsense(content, max_queue_bytes=max_queue_bytes, max_event_bytes=max_event_bytes)
+    if spool_directory is not None:
+        check_directory(spool_directory)
     delivery = Delivery(
         nats_url,
         stream,
@@ -57,23 +72,30 @@ def install(
         end_wait_seconds,
         exit_wait_seconds,
     )
-    return _the_tap(delivery, Policy(content, redact, max_event_bytes, source), wrap=wrap)
-
-
-def _refuse_nonsense(content: str, **sizes: int) -> None:
-    """Here and now: found out later it would cost every event of every crew."""
-    if content not in TEXT_CHARS:
-        raise ValueError(f"content must be one of {', '.join(TEXT_CHARS)}")
-    if too_small := [name for name, size in sizes.items() if size < MIN_BYTES]:
-        raise ValueError(f"{too_small[0]} must be at least {MIN_BYTES}")
+    policy = Policy(content, redact, max_event_bytes, source)
+    check(delivery, policy)
+    return _the_tap(delivery, policy, wrap=wrap)
 
 
 def _the_tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:
     """The one that there is, or a new one where there is none or it is closed."""
     with _installing:
-        if not _installed or _installed[0].closed:
-            _installed[:] = [_tap(delivery, policy, wrap=wrap)]
-        return _installed[0]
+        if _installed and not _installed[0].tap.closed:
+            _refuse_another(_installed[0], _Installed(_installed[0].tap, delivery, policy, wrap))
+        else:
+            _installed[:] = [_Installed(_tap(delivery, policy, wrap=wrap), delivery, policy, wrap)]
+        return _installed[0].tap
+
+
+def _refuse_another(before: _Installed, now: _Installed) -> None:
+    """A process has one tap: with other arguments, the caller's events would go where he does not look."""
+    others = [*differing(before.delivery, now.delivery), *differing(before.policy, now.policy)]
+    if before.wrap != now.wrap:
+        others.append("wrap")
+    if others:
+        raise ValueError(
+            f"a tap is installed already, with another {', '.join(others)}: close() that one first"
+        )
 
 
 def _tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:

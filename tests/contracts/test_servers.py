@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.servers import hidden, login, without_credentials
+from contracts.servers import hidden, login, servers, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,28 @@ def test_addresses_are_shown_without_credentials(urls: str, shown: str) -> None:
 def test_an_error_that_quotes_an_address_keeps_its_credentials_to_itself() -> None:
     text = "400, message='no', url='ws://crew:sec@ret@host:80/', 'wss://token@b' for a@b"
     assert hidden(text) == "400, message='no', url='ws://host:80/', 'wss://b' for a@b"
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "nats.example",
+        "127.0.0.1:4222",
+        "nats://user:p%40ss@[::1]:4222, tls://nats.example",
+        "wss://nats.example/path,ws://nats.example",
+    ],
+)
+def test_addresses_that_the_nats_client_can_use_are_taken_as_they_are(urls: str) -> None:
+    assert servers(urls) == urls
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "", " ", ",", "nats://a,", "nats://", ":4222", "http://a", "NATS://a", "nats:/a", "nats://a:port",
+        "nats://a:99999", "nats://a:0", "nats://[::1", "two words", "none", "nats://a,wss://b",
+    ],
+)  # fmt: skip
+def test_addresses_that_the_nats_client_could_not_use_are_refused(urls: str) -> None:
+    with pytest.raises(ValueError, match="nats://host:4222"):
+        servers(urls)

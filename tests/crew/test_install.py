@@ -1,13 +1,18 @@
 """One line in a worker: what it brings in, what it leaves alone, and how it is taken back."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.crew import install
+from bridge.crew.arguments import OWN_OPTIONS, check_directory
+from bridge.crew.link import connected
+from bridge.crew.message import STREAM
 from tests.crew.crewai_process import CrewProcess
 from tests.crew.stored import Stored, everything
 
@@ -45,11 +50,74 @@ except ModuleNotFoundError as error:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"content": "everything"}, {"max_queue_bytes": 0}, {"max_event_bytes": -1}]
+    "arguments",
+    [
+        {"nats_url": ""},
+        {"nats_url": "http://nats:4222"},
+        {"nats_url": "nats://nats:port"},
+        {"nats_url": "nats://a,ws://b"},
+        {"stream": ""},
+        {"stream": "CREW EVENTS"},
+        {"stream": "crew.events"},
+        {"content": "everything"},
+        {"max_queue_bytes": 0},
+        {"max_event_bytes": -1},
+        {"max_queue_bytes": 100_000, "max_event_bytes": 200_000},
+        {"end_wait_seconds": -1},
+        {"end_wait_seconds": float("inf")},
+        {"exit_wait_seconds": float("nan")},
+        {"nats_options": {"pasword": "p"}},
+        {"nats_options": {"allow_reconnect": True}},
+        {"spool_directory": Path(__file__)},
+        {"spool_directory": Path(__file__) / "below"},
+    ],
 )
 def test_an_argument_that_means_nothing_is_named(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        install("nats://127.0.0.1:1", **arguments)
+    with pytest.raises(ValueError, match=f"^{next(iter(arguments))}"):
+        install(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"nats_url": None},
+        {"nats_url": ["nats://a"]},
+        {"stream": None},
+        {"source": 1},
+        {"redact": "everything"},
+        {"max_queue_bytes": "1 MiB"},
+        {"max_event_bytes": 1e6},
+        {"end_wait_seconds": None},
+        {"exit_wait_seconds": "5"},
+    ],
+)
+def test_an_argument_of_another_kind_is_named(arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"^{next(iter(arguments))}"):
+        install(**arguments)
+
+
+def test_a_refused_server_is_not_quoted_for_it_may_have_a_password() -> None:
+    with pytest.raises(ValueError, match="nats://host:4222") as refused:
+        install("natz://bob:hunter2@nats")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_and_one_that_can_be_made_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: path == tmp_path)  # Root may write everywhere.
+    (tmp_path / "theirs").mkdir()
+
+    check_directory(tmp_path / "made" / "later")
+    with pytest.raises(ValueError, match="theirs"):
+        check_directory(tmp_path / "theirs" / "spool")
+
+
+@pytest.mark.parametrize("name", sorted(OWN_OPTIONS))
+async def test_what_the_tap_sets_itself_is_no_option(name: str) -> None:
+    with pytest.raises(TypeError, match=f"multiple values for keyword argument '{name}'"):
+        async with connected("nats://127.0.0.1:1", STREAM, {name: 1}):
+            pytest.fail("connected")
 
 
 @pytest.fixture
@@ -62,6 +130,10 @@ def told(crew_process: CrewProcess, stream_url: str, source: str) -> dict[str, o
 async def test_a_tap_is_a_good_guest(told: dict[str, object], stream_url: str, source: str) -> None:
     assert told == {
         "same": True,
+        "others": [
+            f"a tap is installed already, with another {names}: close() that one first"
+            for names in ("nats_url", "content, source", "wrap", "redact", "nats_options")
+        ],
         "own_handler": True,
         "flushed": True,
         "closed": True,

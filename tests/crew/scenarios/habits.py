@@ -20,6 +20,23 @@ from tests.crew.scenarios.offline import simple_crew
 
 SETTINGS: dict[str, Any] = {"source": os.environ["SOURCE"], "spool_directory": Path(os.environ["SPOOL"])}
 
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"nats_url": "nats://elsewhere:1"},
+    {"source": "another", "content": "none"},
+    {"wrap": False},
+    {"redact": lambda _type, data: data},
+    {"nats_options": {"token": "t"}},
+)
+
+
+def refusal(**change: Any) -> str:
+    """What a second call says of a change."""
+    try:
+        install(**{"nats_url": os.environ["NATS_URL"], **SETTINGS, **change})
+    except ValueError as error:
+        return str(error)
+    return "taken"
+
 
 def on_sigterm(_number: int, _frame: FrameType | None) -> None:
     """A handler of the application's own."""
@@ -37,7 +54,8 @@ def main() -> dict[str, Any]:
     answers: dict[str, Any] = {}
     signal.signal(signal.SIGTERM, on_sigterm)
     tap = install(os.environ["NATS_URL"], **SETTINGS)
-    answers["same"] = install("nats://elsewhere:1") is tap
+    answers["same"] = install(os.environ["NATS_URL"], **SETTINGS) is tap
+    answers["others"] = [refusal(**change) for change in CHANGES]
     answers["own_handler"] = signal.getsignal(signal.SIGTERM) is on_sigterm
 
     set_execution_uuid("job 7.1")
