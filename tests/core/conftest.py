@@ -14,5 +14,8 @@ settings.register_profile(
     stateful_step_count=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("soak", settings.get_profile("core"), max_examples=3000, stateful_step_count=80)
+share = float(os.environ.get("SOAK") or 1)
+settings.register_profile(
+    "soak", settings.get_profile("core"), max_examples=max(120, int(3000 * share)), stateful_step_count=80
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "core"))

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from time import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +21,7 @@ _CONNECT_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 """Nothing heard for so much longer than a heartbeat's interval, which the bridge tells: cut off."""
 _LONGEST_PAUSE = 3.0
+_MARK_SECONDS = 0.5
 
 
 @dataclass
@@ -36,8 +39,19 @@ class Shared:
 class Browser:
     """Follows ``view`` at ``address``, which may be another one each time."""
 
-    def __init__(self, name: str, view: View, address: Address, shared: Shared, random: Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        view: View,
+        address: Address,
+        shared: Shared,
+        random: Random,
+        *,
+        may_lose: bool = False,
+    ) -> None:
         self.name = name
+        self._may_lose = may_lose
+        """Whether retention takes what was not read yet, so that not to recover is no fault."""
         self.view = view
         self._address = address
         self._shared = shared
@@ -53,6 +67,11 @@ class Browser:
         """Everything of the view up to it was given."""
         self.seqs: list[int] = []
         self.gaps: list[tuple[int, int, str]] = []
+        self.promises: list[tuple[int, int]] = []
+        """From where to where it was told ``recovered``, as far as the connection came that was told so."""
+        self._promised: dict[str, Any] | None = None
+        self._marks: list[tuple[float, int]] = []
+        """Now and then: the time, and the cursor then."""
         self.is_live = asyncio.Event()
         """Whether it is connected, and was told where it is."""
 
@@ -68,7 +87,7 @@ class Browser:
             try:
                 await self._stay(wire, mischief)
             finally:
-                self.is_live.clear()
+                self.leave()
                 wire.cut()
             self._shared.seen[f"closed {wire.code}"] += 1
             pause = 0.1
@@ -140,9 +159,27 @@ class Browser:
             self._complain(f"given {seq} at {self.cursor}")
             return
         self.seqs.append(seq)
-        self.cursor = seq
+        self._move(seq)
         if payload is not None and self._shared.payloads.setdefault(seq, payload) != payload:
             self._complain(f"{seq} is not what others were given")
+
+    def leave(self) -> None:
+        """End the connection: what was promised on it holds as far as it came."""
+        self.is_live.clear()
+        if self._promised is not None and self._promised["recovered"]:
+            self.promises.append((self._promised["from"], min(self._promised["to"], self.cursor)))
+        self._promised = None
+
+    def _move(self, cursor: int) -> None:
+        self.cursor = max(self.cursor, cursor)
+        now = time()
+        if not self._marks or now > self._marks[-1][0] + _MARK_SECONDS:
+            self._marks.append((now, self.cursor))
+
+    def passed_at(self, seq: int) -> float:
+        """Return when its cursor came to ``seq``, or a little later; now where it has not."""
+        number = bisect_left(self._marks, seq, key=lambda mark: mark[1])
+        return self._marks[number][0] if number < len(self._marks) else time()
 
     def _hear(self, message: dict[str, Any]) -> None:
         match message.get("type") or message.get("event_type"):
@@ -150,12 +187,12 @@ class Browser:
                 self._greet(message["data"])
             case "connection.heartbeat":
                 if self.is_live.is_set():
-                    self.cursor = max(self.cursor, message["data"]["cursor"])
+                    self._move(message["data"]["cursor"])
             case "subscribed":
                 self._resumed(message.get("recovery"))
             case "gap":
                 self.gaps.append((message["from"], message["to"], message["reason"]))
-                self.cursor = max(self.cursor, message["to"])
+                self._move(message["to"])
             case "error" if message["code"] == "unavailable" and self._wire is not None:
                 self._shared.seen["unavailable"] += 1
                 self._wire.cut()  # the stream has no leader: try again
@@ -178,7 +215,8 @@ class Browser:
     def _resumed(self, recovery: dict[str, Any] | None) -> None:
         if recovery is not None:
             self._shared.seen[recovery["reason"]] += 1
-            if not recovery["recovered"]:
+            self._promised = recovery
+            if not recovery["recovered"] and not self._may_lose:
                 self._complain(f"not recovered: {recovery}")
         self.is_live.set()
 

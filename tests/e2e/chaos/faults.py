@@ -8,7 +8,7 @@ from random import Random
 import nats
 from nats.errors import Error as NatsError
 
-from tests.e2e.chaos.oracle import STREAM
+from tests.e2e.chaos.record import STREAM
 from tests.e2e.chaos.world import BridgeServer
 from tests.nats_server import NatsServer
 from tests.proxy import Proxy

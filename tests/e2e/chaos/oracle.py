@@ -1,67 +1,98 @@
-"""The truth: what the stream holds, read by plain nats-py, and what follows from it for each browser."""
+"""The oracle: what follows from the record for each browser, and whether that is what it was given.
+
+It knows no deadlines: what a browser passed while it was there is to be given, however slow the machine is.
+"""
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from typing import Any
-
-import nats
 
 from tests.e2e.chaos.browser import Browser, Shared
 from tests.e2e.chaos.crew import Crew
+from tests.e2e.chaos.record import Truth
 
-_BATCH = 500
-STREAM = "CREW_EVENTS"
-
-
-async def stored(nats_url: str) -> dict[int, dict[str, Any]]:
-    """Everything in the stream, by its place."""
-    client = await nats.connect(nats_url.split(","), connect_timeout=5)
-    try:
-        jetstream = client.jetstream()
-        count = (await jetstream.stream_info(STREAM)).state.messages
-        subscription = await jetstream.subscribe("", stream=STREAM, ordered_consumer=True)
-        bodies: dict[int, dict[str, Any]] = {}
-        while len(bodies) < count:
-            message = await subscription.next_msg(timeout=20)
-            bodies[message.metadata.sequence.stream] = json.loads(message.data)
-        return bodies
-    finally:
-        await client.close()
+_MARGIN_SECONDS = 2.0
+"""What was about to expire when a browser passed it may have been read already, or not any more."""
+_SHOWN = 9
 
 
-def wanted(browser: Browser, bodies: dict[int, dict[str, Any]]) -> list[int]:
-    """The places of what the browser is to be given."""
+def wanted(browser: Browser, truth: Truth) -> list[int]:
+    """The sequence numbers of what the browser is to be given."""
     assert browser.begin is not None
-    return [seq for seq, body in bodies.items() if seq > browser.begin and browser.view.wants(body)]
+    return [seq for seq, event in truth.items() if seq > browser.begin and browser.view.wants(event.body)]
 
 
-def differences(browser: Browser, bodies: dict[int, dict[str, Any]]) -> str | None:
-    """What the browser lacks, or has too much."""
-    expected = wanted(browser, bodies)
-    if browser.seqs == expected:
+def differences(browser: Browser, truth: Truth) -> str | None:
+    """Say what is neither given nor announced as a gap, what is too much, and what is out of order."""
+    expected = set(wanted(browser, truth))
+    given = set(browser.seqs)
+    wrong = {
+        "missing": [seq for seq in sorted(expected - given) if not _is_excused(browser, truth, seq)],
+        "surplus": sorted(given - expected),
+        "out of order": [b for a, b in zip(browser.seqs, browser.seqs[1:], strict=False) if b <= a],
+    }
+    told = {name: seqs for name, seqs in wrong.items() if seqs}
+    if not told:
         return None
-    missing, surplus = sorted(set(expected) - set(browser.seqs)), sorted(set(browser.seqs) - set(expected))
-    return f"{browser}: missing {missing[:9]}, surplus {surplus[:9]}"
+    counted = ", ".join(f"{len(seqs)} {name} {seqs[:_SHOWN]}" for name, seqs in told.items())
+    return f"{browser}: {counted}; begin {browser.begin}, gaps {browser.gaps[-_SHOWN:]}"
 
 
-def check_stream(crews: Iterable[Crew], bodies: dict[int, dict[str, Any]]) -> None:
-    """What was acknowledged is in the stream, once, in the order in which each publisher sent it."""
+def _is_excused(browser: Browser, truth: Truth, seq: int) -> bool:
+    """Whether the event was announced as lost, or had lived its time when the browser came to it."""
+    if any(begin <= seq <= end for begin, end, _ in browser.gaps):
+        return True
+    expires = truth[seq].expires
+    return expires is not None and browser.passed_at(seq) > expires - _MARGIN_SECONDS
+
+
+def broken_promises(browser: Browser, truth: Truth) -> list[str]:
+    """List the answers ``recovered: true`` after which something that stays did not come."""
+    given = set(browser.seqs)
+    owed = [seq for seq in wanted(browser, truth) if truth[seq].expires is None]
+    broken = []
+    for begin, end in browser.promises:
+        promised = owed[bisect_left(owed, begin) : bisect_right(owed, end)]
+        if lost := [seq for seq in promised if seq not in given]:
+            broken.append(f"{browser}: told recovered {begin} to {end}, without {lost[:_SHOWN]}")
+    return broken
+
+
+def check_stream(crews: Iterable[Crew], truth: Truth) -> None:
+    """What was acknowledged was stored once, in the order in which each publisher sent it."""
     order: dict[str, list[str]] = {}
-    for body in bodies.values():
-        order.setdefault(body.get("execution_id", ""), []).append(body["event_id"])
+    for event in truth.values():
+        order.setdefault(event.body.get("execution_id", ""), []).append(event.body["event_id"])
     for crew in crews:
         assert crew.acked, "a publisher that publishes nothing proves nothing"
-        assert order[crew.execution_id] == crew.acked
+        assert order.get(crew.execution_id) == crew.acked, (
+            f"{crew.execution_id} is not stored as acknowledged"
+        )
 
 
-def check_browsers(browsers: Iterable[Browser], shared: Shared, bodies: dict[int, dict[str, Any]]) -> None:
+def check_kept(truth: Truth, left: Truth) -> None:
+    """What stays and was stored once is there in the end, under the same number."""
+    lost = [seq for seq, event in truth.items() if event.expires is None and left.get(seq) != event]
+    assert not lost, f"{len(lost)} stored events are gone or others: {lost[:_SHOWN]}"
+
+
+def check_browsers(browsers: Iterable[Browser], shared: Shared, truth: Truth) -> None:
     """Every browser has exactly what its view wants, as it was published, and was told of no gap."""
-    assert not shared.problems, shared.problems[:10]
-    wrong = [text for text in (differences(browser, bodies) for browser in browsers) if text]
-    assert not wrong, wrong[:10]
+    browsers = list(browsers)
     assert [browser.gaps for browser in browsers if browser.gaps] == []
+    check_given_or_announced(browsers, shared, truth)
+
+
+def check_given_or_announced(browsers: Iterable[Browser], shared: Shared, truth: Truth) -> None:
+    """Every browser has what its view wants or was told of a gap, and no ``recovered`` was false."""
+    browsers = list(browsers)
+    assert not shared.problems, shared.problems[:10]
+    wrong = [text for text in (differences(browser, truth) for browser in browsers) if text]
+    assert not wrong, wrong[:10]
+    broken = [text for browser in browsers for text in broken_promises(browser, truth)]
+    assert not broken, broken[:10]
     assert len(shared.epochs) == 1
     for seq, payload in shared.payloads.items():
         given = json.loads(payload)
         assert given.pop("seq") == seq
-        assert given == bodies[seq]
+        assert given == truth[seq].body

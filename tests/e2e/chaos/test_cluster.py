@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from tests.e2e.chaos.browser import Address
-from tests.e2e.chaos.oracle import STREAM
 from tests.e2e.chaos.play import log, play
-from tests.e2e.chaos.size import size
+from tests.e2e.chaos.record import STREAM
+from tests.e2e.chaos.size import seeded, size
 from tests.e2e.chaos.world import BridgeServer, bridge_server
 from tests.nats_cluster import NatsCluster, nats_cluster
 from tests.waiting import soon
@@ -47,7 +47,7 @@ def _either(bridges: list[BridgeServer], used: Counter[int], random: Random) -> 
     return address
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_browsers_that_move_between_two_bridges_lose_nothing_while_leaders_are_killed(
     tmp_path: Path,
 ) -> None:
@@ -61,7 +61,7 @@ async def test_browsers_that_move_between_two_bridges_lose_nothing_while_leaders
             cluster.url,
             lambda random: _either([one, two], used, random),
             lambda: _kill_leaders(cluster, int(size(2, 12))),
-            Random(),
+            seeded(),
         )
         resets = [await bridge.metric("feed_resets_total") for bridge in (one, two)]
         log.info("feed resets %s", resets)

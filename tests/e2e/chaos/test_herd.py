@@ -12,8 +12,9 @@ import pytest
 from bridge.crew import EventPublisher
 from contracts import create_task_event
 from tests.e2e.chaos.browser import Browser, Shared
-from tests.e2e.chaos.oracle import check_browsers, stored
+from tests.e2e.chaos.oracle import check_browsers
 from tests.e2e.chaos.play import log
+from tests.e2e.chaos.record import read
 from tests.e2e.chaos.size import size
 from tests.e2e.chaos.views import of_execution
 from tests.e2e.chaos.world import bridge_server
@@ -63,7 +64,7 @@ async def test_all_who_come_back_after_a_restart_are_served(tmp_path: Path, rate
             await _follow(browsers, [0] * _COUNT)
             await bridge.end(SIGKILL)
             await _publish(server.url, 10 * _EXECUTIONS)
-            bodies = await stored(server.url)
+            truth = await read(server.url)
             ends = {f"e{n}": 9 * _EXECUTIONS + n + 1 for n in range(_EXECUTIONS)}
             await bridge.start()
             await bridge.ready()
@@ -76,5 +77,5 @@ async def test_all_who_come_back_after_a_restart_are_served(tmp_path: Path, rate
             )
     finally:
         server.stop()
-    check_browsers(browsers, shared, bodies)
+    check_browsers(browsers, shared, truth)
     assert reads == 0, "the ring covers it"

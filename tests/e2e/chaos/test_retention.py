@@ -8,7 +8,7 @@ from random import Random
 import nats
 
 from tests.e2e.chaos.browser import Browser, Shared
-from tests.e2e.chaos.oracle import stored
+from tests.e2e.chaos.record import read
 from tests.e2e.chaos.views import View, everything
 from tests.e2e.chaos.world import BridgeServer, bridge_server
 from tests.nats_server import NatsServer
@@ -61,7 +61,7 @@ async def test_retention_during_a_disconnect_is_one_gap_with_exact_bounds(tmp_pa
             await _follow(browser, _BEFORE + _MEANWHILE)
             await _publish(server.url, _AFTER)
             await _follow(browser, _BEFORE + _MEANWHILE + _AFTER)
-        kept = sorted(await stored(server.url))
+        kept = sorted(await read(server.url))
     finally:
         server.stop()
 
