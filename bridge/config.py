@@ -8,6 +8,7 @@ from operator import add
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, field_validator
 from pydantic_settings import (

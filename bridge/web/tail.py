@@ -47,7 +47,8 @@ _PASSING_STATUS: Final = {408, 425, 429, *range(500, 600)}
 _PASSING_CODES: Final = {"unavailable", "busy"}
 _TOO_LARGE: Final = 1009
 _FOR_GOOD: Final = {_TOO_LARGE, *range(4500, 5000)}
-_GAP_FOLLOWS: Final = {"too_old", "too_many"}
+_TOLD_OTHERWISE: Final = {"too_old", "too_many", "unverified"}
+"""A gap follows; or a number was given by hand, which says nothing of what was seen before."""
 _MAX_DATA: Final = 160
 """Characters of an event's data in its line."""
 
@@ -76,24 +77,23 @@ class _Told(BaseModel):
 
 @dataclass(slots=True)
 class _Place:
-    """Where in which log the next connection goes on."""
+    """Where the next connection goes on."""
 
-    since: int | None
-    epoch: str | None = None
-    current: str | None = None
-    """The log that this connection reads: another one than ``epoch`` where that is gone."""
+    since: int | str | None
+    was_there: bool = False
+    """Whether a bridge has answered."""
     is_granted: bool = False
     """Whether this connection gives what was asked for. Before that it moves nothing."""
 
     @property
     def start(self) -> dict[str, Any]:
         """As a subscription names it."""
-        return {"since": self.since, "epoch": self.epoch}
+        return {"since": self.since}
 
-    def move(self, since: int | None) -> None:
-        """Everything up to ``since`` was shown."""
-        if self.is_granted or self.since is None:
-            self.since, self.epoch = since, self.current
+    def move(self, position: str | None) -> None:
+        """Everything up to ``position`` was shown; None: that is not known."""
+        if position is not None and (self.is_granted or self.since is None):
+            self.since = position
 
 
 async def tail(url: str, subscriptions: Iterable[str], *, since: int | None, out: Say, note: Say) -> NoReturn:
@@ -137,7 +137,7 @@ async def _follow(session: ClientSession, url: str, names: list[str], place: _Pl
     except TimeoutError:
         raise _Ended("the bridge says nothing") from None
     except ClientError as error:
-        if place.current is None and _is_for_good(error):
+        if not place.was_there and _is_for_good(error):
             raise TailRefusedError(str(error)) from None
         raise _Ended(str(error)) from None
 
@@ -172,9 +172,9 @@ async def _listen(socket: ClientWebSocketResponse, names: list[str], place: _Pla
         _show(message, place, out)
         if (first := _greeting(message)) is not None:
             patience = (first.heartbeat_seconds or patience) + _PATIENCE_SECONDS
-            place.current = first.epoch
+            place.was_there = True
             if place.since is None:
-                place.move(first.cursor)
+                place.move(first.position)
             await socket.send_json({"action": "subscribe", "subscriptions": names} | place.start)
 
 
@@ -211,9 +211,9 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Say) -> None:
     match message:
         case WebSocketEvent(seq=None):
             if isinstance(message.data, ConnectionHeartbeat):
-                place.move(message.data.cursor)
+                place.move(message.data.position)
         case WebSocketEvent():
-            place.move(message.seq)
+            place.move(message.position)
             out(_line(message))
         case Gap():
             out(f"-- events {message.from_} to {message.to} are gone ({message.reason})")
@@ -229,7 +229,7 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Say) -> None:
 
 
 def _judge(recovery: Recovery | None, out: Say) -> None:
-    if recovery and not recovery.recovered and recovery.reason not in _GAP_FOLLOWS:
+    if recovery and not recovery.recovered and recovery.reason not in _TOLD_OTHERWISE:
         out(f"-- the events go on elsewhere ({recovery.reason}): some may be missing")
 
 

@@ -78,13 +78,12 @@ def event(
     crew: str | None = None,
     execution: str | None = None,
     size: int = 0,
-    stored_ns: int = 0,
     **envelope: str,
 ) -> Entry:
     """An event as it comes from the stream, with ``size`` bytes of data."""
     subject = event_type if "audience" in envelope else Subject.build(event_type, crew, execution)
     body = json.dumps({**envelope, "data": {"pad": "x" * size}})
-    return Entry.of_event(decode(StoredMessage(str(subject), body.encode(), seq, stored_ns), "e0"), seq)
+    return Entry.of_event(decode(StoredMessage(str(subject), body.encode(), seq, 0), "e0"), seq)
 
 
 class Bench:

@@ -247,7 +247,7 @@ def test_a_filter_replaces_the_one_before_and_an_empty_one_lets_all_pass() -> No
 def test_a_pong_tells_the_head_and_what_lies_behind_the_connection() -> None:
     bench = Bench()
     connection, _ = bench.connect("global")
-    bench.publish(event(5, stored_ns=80), event(6, stored_ns=90))
+    bench.publish(event(5)._replace(stored_ns=80), event(6)._replace(stored_ns=90))
 
     before = asked(bench, connection, action="ping")
     bench.settle()

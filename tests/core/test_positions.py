@@ -11,7 +11,7 @@ def _log(*places: tuple[int, int], floor: int = 0, end: StreamPosition | None = 
     log = Log(1 << 20)
     log.reset("5f-0", floor, end)
     for seq, stored_ns in places:
-        log.append(event(seq, stored_ns=stored_ns))
+        log.append(event(seq)._replace(stored_ns=stored_ns))
     return log
 
 
@@ -36,7 +36,7 @@ def test_where_the_stream_is_empty_it_is_the_end_that_it_had_when_it_was_looked_
     log = _log(floor=10, end=end)
     assert log.position(10) == end
 
-    log.append(event(11, stored_ns=120))
+    log.append(event(11)._replace(stored_ns=120))
     assert log.position(10) == end
     assert log.position(11) == (11, 120)
 
@@ -50,13 +50,13 @@ def test_what_is_no_event_is_a_position_too() -> None:
     assert log.position(6) == (4, 40)
     assert log.position(3) == (3, 30)
 
-    log.append(event(7, stored_ns=70))
+    log.append(event(7)._replace(stored_ns=70))
     assert log.position(7) == (7, 70)
 
 
 def test_a_gap_is_no_position() -> None:
     bench = Bench()
-    bench.publish(event(3, stored_ns=30))
+    bench.publish(event(3)._replace(stored_ns=30))
     bench.hub.announce_gap(4, 8, "retention")
 
     assert bench.hub.log.position(8) == (3, 30)

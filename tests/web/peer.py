@@ -82,20 +82,27 @@ class Peer:
                 self._visits.get_nowait().is_over.set()
 
 
+def position(seq: int) -> str:
+    """Where the event ``seq`` is."""
+    return f"{seq}-5f"
+
+
 def established(cursor: int, **more: Any) -> dict[str, Any]:
     """A bridge's first message."""
     data = {"client_id": "c", "epoch": "e", "head": cursor, "cursor": cursor, "heartbeat_seconds": 25}
+    data["position"] = position(cursor)
     return _own("connection.established", data | more)
 
 
 def heartbeat(cursor: int) -> dict[str, Any]:
     """A bridge's heartbeat."""
-    return _own("connection.heartbeat", {"epoch": "e", "head": cursor, "cursor": cursor})
+    data = {"epoch": "e", "head": cursor, "cursor": cursor, "position": position(cursor)}
+    return _own("connection.heartbeat", data)
 
 
 def event(seq: int, **more: Any) -> dict[str, Any]:
     """A task that was completed, as it comes to a client."""
-    return {"seq": seq} | _own("task.completed", {"result": str(seq)}) | more
+    return {"seq": seq, "position": position(seq)} | _own("task.completed", {"result": str(seq)}) | more
 
 
 def _own(event_type: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ async def test_a_client_is_explained_wherever_it_is_connected(two: Two, new_id: 
     assert client["subscriptions"] == ["task_updates", "task.completed"]
     assert client["patterns"] == ["task.*.*.*"]
     assert client["filter"]["min_priority"] == "high"
-    assert (client["epoch"], client["lag"]) == (listener.first["epoch"], 0)
+    assert (client["epoch"], client["lag"]) == (listener.first["epoch"].partition("-")[0], 0)
     assert client["messages_sent"] >= 3
     assert client["bytes_sent"] > 100
     assert (client["commands_refused"], client["buffered_bytes"]) == (1, 0)

@@ -60,7 +60,8 @@ class Browser:
         self._retry_after = 0.0
         self._heartbeat = 0.0
         self.receive_buffer: int | None = None
-        self._epoch = ""
+        self._position: str | None = None
+        """What it comes back with."""
         self.begin: int | None = None
         """The cursor of the first connection: what came after it is to be given."""
         self.cursor = 0
@@ -142,15 +143,17 @@ class Browser:
         return f"{PREFIX}/ws/{self.view.endpoint}{'?' if query else ''}{query}"
 
     def _since(self) -> dict[str, Any]:
-        return {} if self.begin is None else {"since": self.cursor, "epoch": self._epoch}
+        return {} if self.begin is None else {"since": self._position}
 
     def on_text(self, payload: bytes) -> None:
         """A message has come."""
         if payload.startswith(_EVENT):
             self._take(int(payload[len(_EVENT) : payload.index(b",", len(_EVENT))]), payload)
+            self._position = payload.split(b'"', 6)[5].decode()
         elif payload.startswith(b"["):
             for event in json.loads(payload):
                 self._take(event["seq"], None)
+                self._position = event["position"]
         else:
             self._hear(json.loads(payload))
 
@@ -188,6 +191,7 @@ class Browser:
             case "connection.heartbeat":
                 if self.is_live.is_set():
                     self._move(message["data"]["cursor"])
+                    self._position = message["data"].get("position") or self._position
             case "subscribed":
                 self._resumed(message.get("recovery"))
             case "gap":
@@ -200,11 +204,11 @@ class Browser:
                 self._complain(f"told {message}")
 
     def _greet(self, data: dict[str, Any]) -> None:
-        self._shared.epochs.add(data["epoch"])
+        self._shared.epochs.add(data["epoch"].partition("-")[0])
         self._heartbeat = data["heartbeat_seconds"]
         since = self._since()
         if self.begin is None:
-            self._epoch = data["epoch"]
+            self._position = data["position"]
             self.begin = self.cursor = data["cursor"]
         if self.view.subscriptions and self._wire is not None:
             command = {"action": "subscribe", "subscriptions": list(self.view.subscriptions)}

@@ -95,4 +95,5 @@ def check_given_or_announced(browsers: Iterable[Browser], shared: Shared, truth:
     for seq, payload in shared.payloads.items():
         given = json.loads(payload)
         assert given.pop("seq") == seq
+        assert given.pop("position").startswith(f"{seq}-")
         assert given == truth[seq].body

@@ -44,12 +44,18 @@ class _Told(Browser):
         self.on_text(json.dumps(message, separators=(",", ":")).encode())
 
     def connected(self, cursor: int, recovery: dict[str, Any] | None = None) -> None:
-        data = {"epoch": "a", "cursor": cursor, "heartbeat_seconds": 1.0, "recovery": recovery}
+        data = {
+            "epoch": "a",
+            "cursor": cursor,
+            "position": f"{cursor}-5f",
+            "heartbeat_seconds": 1.0,
+            "recovery": recovery,
+        }
         self.tell({"event_type": "connection.established", "data": data})
 
     def given(self, *seqs: int) -> None:
         for seq in seqs:
-            self.tell({"seq": seq, "event_id": f"i{seq}", "execution_id": "e1"})
+            self.tell({"seq": seq, "position": f"{seq}-5f", "event_id": f"i{seq}", "execution_id": "e1"})
 
     def told_recovered(self, begin: int, end: int) -> None:
         self.connected(end, {"recovered": True, "reason": "replayed", "from": begin, "to": end})
