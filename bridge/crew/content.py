@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from bridge.crew.secrecy import HIDDEN, is_secret, scrubbed
+from bridge.crew.secrecy import HIDDEN, scrubbed
+from bridge.crew.secret_names import is_secret
 
 Content = Literal["none", "cut", "full"]
 """How much of results, answers and arguments is published; prompts are only with ``full``."""

@@ -1,44 +1,20 @@
 """What is never published: values with the name of a secret, and what in a text looks like one."""
 
+import binascii
 import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from bridge.crew.assignments import STEMS, assigned, is_harmless
+from bridge.crew.key_forms import LEAST_CHARS, keys
+from bridge.crew.secret_names import is_secret
+
 HIDDEN: Final = "[redacted]"
 
-_KEYS: Final = (
-    "access", "account", "api", "encryption", "master", "private", "secret", "service", "shared", "signing",
-    "ssh", "storage",
-)  # fmt: skip
-_NAME: Final = re.compile(
-    rf"(?:{'|'.join(_KEYS)})[-_ ]?key|(?-i:[A-Z]_KEY$)|token$|(?:access|api|auth|refresh|session)[-_ ]?tokens"
-    r"|secret|passw|passphrase|passcode|pwd|(?:^|[-_.])(?:auth|creds|jwt|otp|pass|pem|sig)$|authoriz|credential"
-    r"|cookie|bearer|signature$|session[-_ ]?id|connection[-_ ]?string|dsn$",
-    re.I,
-)
 _SLACK: Final = 256
 """How far beyond a text's limit is looked, so that a secret which the limit cuts is known."""
-
-_ISSUERS: Final = (
-    "sk-", "sk_", "rk_", "hf_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox", "nvapi-",
-    "tvly-", "xai-", "pplx-", "lsv2_", "npm_", "pypi-", "shpat_", "whsec_", "dop_v1_", "r8_", "fc-", "e2b_",
-)  # fmt: skip
-_NAMED: Final = (
-    *(f"{key}[-_ ]?key(?:[-_](?:base|id))?" for key in _KEYS),
-    "token", "secret", "passwd", "password", "passphrase", "passcode", "pwd", "credentials?", "authorization",
-    "signature", "jwt", "session[-_ ]?id",
-)  # fmt: skip
-_HINTS: Final = ("key", "token", "secret", "pass", "pwd", "cred", "auth", "signature", "jwt", "session")
-_GIVEN: Final = (
-    r"(?(2)(?:(?!\2)(?:\\.|.))+"
-    r"|(?:(?<==)[^\s\"'\\&,;=][^\s\"'\\&,;]*"
-    r"|(?=[^\s\"'\\&,;]{0,99}\d)[^\s\"'\\&,;]{6,}))"
-)
-"""In quotes, also those of JSON within JSON, up to their end; right behind an equals sign up to a space;
-elsewhere only what has a digit, or "the password: ask me" would go.
-"""
 
 _MIXED: Final = r"(?=[^\s\"'`\\&,;]{0,99}\d)(?=[^\s\"'`\\&,;]{0,99}[a-z])[^\s\"'`\\&,;]{6,}"
 """Behind what is often no secret: only what has a digit and a letter."""
@@ -53,6 +29,17 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
         ),
     ),
     (
+        (
+            ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "nats", "mssql"),
+            ("://",),
+            ("@",),
+        ),
+        re.compile(
+            r"((?:postgres|mysql|mariadb|mongodb|redis|amqp|nats|mssql)[\w+]{0,20}://)"
+            r"[^/\s@:\"']{0,99}:[^\s\"'?]{1,199}(?=@)"
+        ),
+    ),
+    (
         (("?", "&"), ("=",)),
         re.compile(
             r"([?&](?:x-amz-)?(?:access|auth|code|jwt|key|pass|sas|session|sessionid|sid|sig|signature"
@@ -63,30 +50,12 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
         (("/bot", "hooks.slack.com/", "/api/webhooks/"),),
         re.compile(r"(/bot\d+:|hooks\.slack\.com/services/|/api/webhooks/\d+/)[^\s\"'\\?]+"),
     ),
-    (
-        (("bearer ", "basic "),),
-        re.compile(r"((?:bearer|basic)(?: token)? +)(?=\S{0,99}[\d=])[\w.~+/=-]{8,}"),
-    ),
-    ((("cookie:",),), re.compile(r"(cookie: *)[^\r\n\"'\\]+")),
+    ((("bearer ",),), re.compile(r"(bearer(?: token)? +)(?=\S{0,99}\d|[\w.~+/-]{24})[\w.~+/=-]{8,}")),
+    ((("cookie:",),), re.compile(r"(cookie: *)(?=[^\s=;:,\"']{1,99}=)[^\r\n\"'\\]+")),
     ((("private key-----",),), re.compile(r"(-----begin [a-z ]*private key-----).*?(?=-----end|\Z)", re.S)),
-    ((_ISSUERS,), re.compile(rf"()\b(?:g?{'|'.join(_ISSUERS)})(?=[\w-]{{0,99}}\d|[\w-]{{32}})[\w-]{{16,}}")),
     (
-        (("akia", "asia", "aiza", "ya29.", "sg.", "eyj"),),
-        re.compile(
-            r"()\b(?:a[ks]ia(?=[a-z]*\d)[0-9a-z]{16}\b|aiza[\w-]{30,}|ya29\.[\w.-]{20,}"
-            r"|sg\.[\w-]{16,99}\.[\w-]{16,}|eyj[\w-]{8,999}\.[\w-]{8,9999}\.[\w-]*)"
-        ),
-    ),
-    (
-        (
-            ("=", ":"),
-            ("key", "token", "secret", "pass", "pwd", "cred", "auth", "signature", "jwt", "session"),
-        ),
-        re.compile(
-            rf"((?:{'|'.join(_NAMED)})(?:\\*[\"'])?\s*[:=]\s*(?:b|\[\s*)?(?:(?:token|bearer|basic)\s+)?"
-            rf"(\\*[\"'])?){_GIVEN}",
-            re.S,
-        ),
+        (("eyj",),),
+        re.compile(r"()\beyj[\w-]{8,999}\.[\w-]{8,9999}\.[\w-]*"),
     ),
     (
         (("key", "auth", "pass"), ("=", ":")),
@@ -99,16 +68,25 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        (("value",), _HINTS),
+        (("key", "token", "secret", "pass"), (" is ",)),
         re.compile(
-            rf"([\"'](?:name|key|header)\\*[\"']\s*:\s*\\*[\"'][\w.-]{{0,99}}(?:{'|'.join(_NAMED)})[\w.-]{{0,99}}"
-            rf"\\*[\"']\s*,\s*\\*[\"']value\\*[\"']\s*:\s*(\\*[\"']))(?:(?!\2)(?:\\.|.))+",
-            re.S,
+            r"(\b(?:api[-_ ]?key|token|secret|password|passphrase|passcode) is:? (?:now )?([\"'`]))"
+            r"[^\s\"'`\\]{3,99}(?=\2)"
         ),
     ),
     (
-        (("--",), ("-key ", "token ", "secret ", "password ", "pass ")),
-        re.compile(r"(--[\w-]{0,40}(?:-key|token|secret|password|pass) +)[^\s\"'\\-][^\s\"'\\]*"),
+        (("token", "key"),),
+        re.compile(
+            r"(\b(?:token|(?:api|access|secret)[-_ ]key)(?: provided)?:? +[\"'`]?)"
+            r"(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{20,}={0,2}(?![\w./-])"
+        ),
+    ),
+    (
+        (("mysql", "mariadb", "sshpass", "redis-cli"), (" -p", " -a ")),
+        re.compile(
+            r"(\b(?:(?:mysql|mariadb)[\w-]{0,12}\b[^\n|;&]{0,200}? -p(?!\d{1,5}\b)|sshpass -p ?"
+            r"|redis-cli\b[^\n|;&]{0,200}? -a ))[^\s\"'\\]{2,}"
+        ),
     ),
     (
         (("-u ", "--user "),),
@@ -119,18 +97,32 @@ _PATTERNS: Final[tuple[tuple[_Hints, re.Pattern[str]], ...]] = (
 text has one of each of its hints. What its first group has matched stays. Nothing looks far ahead without
 taking it: an answer of 100,000 characters is looked through in its length, not in its square.
 """
+_BASIC: Final = re.compile(r"basic +([a-z0-9+/]{8,400}={0,2})(?![\w+/=])")
+_OPTION: Final = re.compile(r"(?<![\w-])--([a-z][\w-]{1,60}) +([^\s\"'\\-][^\s\"'\\]*)")
+_NAMED: Final = re.compile(
+    r"[\"'](?:name|key|header)\\*[\"']\s{0,9}:\s{0,9}\\*[\"']([\w.-]{1,99})"
+    r"\\*[\"']\s{0,9},\s{0,9}\\*[\"']value\\*[\"']\s{0,9}:\s{0,9}(\\*[\"'])((?:(?!\2)(?:\\.|.))+)",
+    re.S,
+)
+"""As in ``{"name": "DB_PASSWORD", "value": "…"}``."""
 _SHORT: Final = 200
 _LEAST_CHARS: Final = 8
 """A shorter value of a variable could be any word."""
+_WORD: Final = re.compile(r"[a-z]{1,11}")
+"""A value of a variable that is a word, such as ``postgres``, is everywhere in texts, and no secret."""
+_GIVEN: Final = "|".join(STEMS)
 _SIGNS: Final = re.compile(
-    "|".join(sorted({re.escape(hint) for needed, _ in _PATTERNS for hint in needed[0]}))
+    "|".join(
+        (
+            *sorted({re.escape(hint) for needed, _ in _PATTERNS for hint in needed[0]} - {"token", "key"}),
+            rf"[=:>].*(?:{_GIVEN})|(?:{_GIVEN}).*[=:]",
+            "basic |--|token |key ",
+            rf"\S{{{LEAST_CHARS}}}",
+        )
+    ),
+    re.S,
 )
 """No secret is without one of these. In a short text one look for all is ten times as fast."""
-
-
-def is_secret(name: str) -> bool:
-    """Whether a value of this name is never published."""
-    return _NAME.search(name) is not None
 
 
 def scrubbed(text: str, limit: int, begin: int = 0) -> str:
@@ -150,8 +142,14 @@ def scrubbed(text: str, limit: int, begin: int = 0) -> str:
 @lru_cache(1)
 def _of_environment(_size: int) -> tuple[str, ...]:
     """The secrets among the variables of this process, looked for again when there are more of them."""
-    values = (os.environ.get(name, "") for name in tuple(os.environ) if is_secret(name))
-    return tuple(value for value in values if len(value) >= _LEAST_CHARS)
+    found = ((name, os.environ.get(name, "")) for name in tuple(os.environ) if is_secret(name))
+    return tuple(value for name, value in found if _tells(name, value))
+
+
+def _tells(name: str, value: str) -> bool:
+    """Whether a variable's value is none that texts have for other reasons: a word, a file, a switch."""
+    is_word = _WORD.fullmatch(value) is not None or value.startswith("/")
+    return len(value) >= _LEAST_CHARS and not is_word and not is_harmless(name, value, quoted=True)
 
 
 @lru_cache(1_024)
@@ -165,7 +163,7 @@ def _scrubbed_short(text: str, known: tuple[str, ...]) -> str:
 def _scrubbed(text: str, known: tuple[str, ...], limit: int, begin: int = 0) -> str:
     lower = _lower(text)
     parts, end = [], begin
-    for first, stop in sorted((*_secrets(lower), *_places(text, known))):
+    for first, stop in sorted((*_secrets(text, lower), *_places(text, known))):
         if stop > end and first < limit:
             parts += [text[end:first], HIDDEN] if first >= end or end == begin else []
             end = stop
@@ -188,8 +186,30 @@ def _lower(text: str) -> str:
     return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 
-def _secrets(lower: str) -> Iterator[tuple[int, int]]:
+def _secrets(text: str, lower: str) -> Iterator[tuple[int, int]]:
     for needed, pattern in _PATTERNS:
         if all(any(hint in lower for hint in hints) for hints in needed):
             for match in pattern.finditer(lower):
                 yield match.end(1), match.end()
+    yield from keys(lower)
+    if "=" in lower or ":" in lower:
+        yield from assigned(text, lower)
+    yield from _judged(text, lower)
+
+
+def _judged(text: str, lower: str) -> Iterator[tuple[int, int]]:
+    """What a pattern alone cannot tell from ordinary words."""
+    if "basic " in lower:
+        yield from (m.span(1) for m in _BASIC.finditer(lower) if _is_login(text[m.start(1) : m.end(1)]))
+    if "--" in lower:
+        yield from (m.span(2) for m in _OPTION.finditer(lower) if is_secret(m[1]))
+    if "value" in lower:
+        yield from (m.span(3) for m in _NAMED.finditer(lower) if is_secret(text[m.start(1) : m.end(1)]))
+
+
+def _is_login(text: str) -> bool:
+    """Whether it is what ``Basic`` has to be followed by: a name and a password, encoded."""
+    try:
+        return b":" in binascii.a2b_base64(text)
+    except binascii.Error:
+        return False

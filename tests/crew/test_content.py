@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from bridge.crew.content import Cutter, stub, text_of
-from bridge.crew.secrecy import is_secret, scrubbed
+from bridge.crew.secrecy import scrubbed
+from bridge.crew.secret_names import is_secret
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes(),
@@ -295,13 +296,13 @@ def test_a_hidden_secret_makes_no_room_for_half_of_another_behind_the_limit() ->
 def test_the_secrets_of_the_environment_are_known_wherever_they_stand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = "refused: horse-battery, in Sesame, by STRIPE_KEY: Zebra-Crossing"
+    text = "refused: horse-battery, in Sesame, by STRIPE: Zebra-Crossing"
     assert Cutter().text("x", text, 500) == text
 
     monkeypatch.setenv("MY_DB_PASSWORD", "horse-battery")
     monkeypatch.setenv("STRIPE_KEY", "Zebra-Crossing")
     monkeypatch.setenv("A_SECRET", "Sesame")
     monkeypatch.setenv("A_PLACE", "refused: ")
-    hidden = "refused: [redacted], in Sesame, by STRIPE_KEY: [redacted]"
+    hidden = "refused: [redacted], in Sesame, by STRIPE: [redacted]"
     assert Cutter().text("x", text, 500) == hidden
     assert Cutter().text("x", text * 9, 5_000) == hidden * 9

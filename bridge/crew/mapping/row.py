@@ -6,7 +6,7 @@ from typing import Any, Final
 from bridge.crew.content import Data
 from bridge.crew.ledger import Context
 from bridge.crew.mapping.page import Page, Put
-from bridge.crew.secrecy import is_secret
+from bridge.crew.secret_names import is_secret
 
 _WORD: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _ENVELOPE: Final = frozenset(
