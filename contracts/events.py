@@ -85,8 +85,8 @@ class WebSocketEvent(BaseModel):
             raise ValueError("does not go with a client_id")
         try:
             audience_of(value)
-        except ContractError as error:
-            raise ValueError(error.reason) from None
+        except ContractError:  # its reason quotes what was given, which may be anything here
+            raise ValueError("must be everyone, or what a client can subscribe to") from None
         return value
 
     @field_validator("timestamp")

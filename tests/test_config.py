@@ -215,5 +215,5 @@ def test_the_name_that_was_meant_is_suggested(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_servers_that_the_client_cannot_use_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="must not mix"):
+    with pytest.raises(ValueError, match="not WebSocket and others in one list"):
         nats_servers("nats://a:4222, ws://b:80")
