@@ -32,7 +32,7 @@ from bridge.config import (
     nats_servers,
 )
 from bridge.crew import EventPublisher
-from bridge.crew.obstacles import told
+from bridge.crew.obstacles import DENIED, told
 from bridge.demo import play
 from bridge.embedded import EmbeddedServerError
 from bridge.numbers import show_numbers
@@ -198,6 +198,8 @@ async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         async with asyncio.timeout(arguments.timeout), publisher:
             await publisher.publish(event)
+    except PermissionError as error:
+        return _say(f"{error}: allow it to the user", DENIED)
     except TimeoutError:
         return _say(*told(publisher.obstacle, url, settings.stream_name, str(event.address)))
     print(f"{event.event_id} {event.subject}")

@@ -10,6 +10,7 @@ from nats.js.api import Header
 from bridge.broker.connection import FAULTS, end_if_cancelled
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
+from contracts.publishing import sent_size
 from contracts.types import SHORT_LIFE_SECONDS, is_short_lived
 
 _SECONDS: Final = 2.0
@@ -64,9 +65,11 @@ class Publisher:
         headers = {Header.MSG_ID.value: event.event_id}
         if is_short_lived(event.event_type) and await self._may_expire(client):
             headers[Header.MSG_TTL.value] = str(SHORT_LIFE_SECONDS)
-        ack = await jetstream.publish(
-            event.address, event.to_json().encode(), stream=self._stream, headers=headers
-        )
+        headers[Header.EXPECTED_STREAM.value] = self._stream
+        payload = event.to_json().encode()
+        if sent_size(payload, headers) > client.max_payload:
+            raise MaxPayloadError
+        ack = await jetstream.publish(event.address, payload, headers=headers)
         return ack.seq
 
     async def _may_expire(self, client: Client) -> bool:

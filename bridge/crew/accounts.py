@@ -16,6 +16,8 @@ class Accounts:
         """Acknowledged by the stream."""
         self.refused = 0
         """Too large for the stream, or of a family that it does not have."""
+        self.denied = 0
+        """Not allowed to be published, by NATS' permissions."""
         self.not_spooled = 0
         """Neither NATS nor the disk took them in time."""
 
@@ -30,6 +32,7 @@ class Accounts:
             "shed": self._outbox.shed,
             "not_spooled": self.not_spooled + sum(spool.lost for spool in self._spools()),
             "refused": self.refused,
+            "denied": self.denied,
         }
 
     def totals(self) -> dict[str, int]:

@@ -13,12 +13,13 @@ from time import monotonic
 from typing import Final
 
 from bridge.crew.accounts import Accounts
-from bridge.crew.link import FAULTS, Link, Options, connected
+from bridge.crew.link import FAULTS, Link, Options, PassedOver, UnclearError, UnknownAnswerError, connected
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse
 from bridge.crew.spool import MOST_ADOPTED, Spool
+from contracts.publishing import TRY_SECONDS, Reason
 from contracts.servers import hidden
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,10 @@ class Courier:
         """Of which nothing was sent before, except over this link."""
         self._unsure = False
         """Whether the first messages in the outbox may have been sent before, over another link."""
+        self._one_by_one = 0
+        """Messages to send one by one: one of so many was refused, and it was not said which."""
+        self._unknown_since: float | None = None
+        """When an answer first came that we do not know, and nothing was taken since."""
         self._disk_fails_until = 0.0
         self._failures = 0
         self._down_since = monotonic()
@@ -184,7 +189,7 @@ class Courier:
         return urgent and now > self._disk_fails_until
 
     async def _carry_some(self) -> None:
-        messages, fences = self._outbox.take(_BATCH)
+        messages, fences = self._outbox.take(self._batch)
         if self._unreported():
             messages.append(self._report.message(self.accounts.losses()))
         if self._link is not None and not self._pulse.wait:
@@ -216,17 +221,43 @@ class Courier:
     async def _send(self, messages: list[Message], link: Link, *, again: bool = False) -> bool:
         try:
             send = link.send_again if again else link.send
-            refused = await send(messages, ACK_SECONDS, passing_over=True)
+            over = await send(messages, ACK_SECONDS, passing_over=True, patient=self._patient)
         except FAULTS as error:
             log.debug("not sent: %s", error)
+            if isinstance(error, UnclearError):
+                self._one_by_one = len(messages)
+            if isinstance(error, UnknownAnswerError):
+                self._unknown_since = self._unknown_since or monotonic()
             self._lose(link)
             return False
-        self.accounts.refused += sum(not self._report.is_last(message) for message in refused)
-        self.accounts.published += len(messages) - len(refused)
+        self._account(messages, over)
+        if link.faulty:
+            self._lose(link)
         return True
 
+    def _account(self, messages: list[Message], over: list[PassedOver]) -> None:
+        """Count what is stored, and what never will be: of that a line is logged for each type and reason."""
+        self._one_by_one = max(self._one_by_one - len(messages), 0)
+        if len(over) < len(messages):
+            self._unknown_since = None
+        lost = [each for each in over if not self._report.is_last(each.message)]
+        denied = sum(each.reason is Reason.DENIED for each in lost)
+        self.accounts.denied += denied
+        self.accounts.refused += len(lost) - denied
+        self.accounts.published += len(messages) - len(over)
+        for each in lost:
+            self._report.passed_over(each)
+
+    @property
+    def _batch(self) -> int:
+        return 1 if self._one_by_one else _BATCH
+
+    @property
+    def _patient(self) -> bool:
+        return self._unknown_since is None or monotonic() - self._unknown_since < TRY_SECONDS
+
     async def _empty(self, spool: Spool, link: Link) -> None:
-        place, messages = spool.first(_BATCH)
+        place, messages = spool.first(self._batch)
         if messages and await self._send(messages, link, again=spool not in self._certain):
             spool.remove(place)
             self._certain.add(spool)

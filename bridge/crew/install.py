@@ -1,6 +1,7 @@
 """Installing the tap: the one line that a worker adds."""
 
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -37,7 +38,7 @@ def install(
     redact: Redact | None = None,
     source: str = "crewai",
     wrap: bool = True,
-    spool_directory: Path | None = None,
+    spool_directory: str | os.PathLike[str] | None = None,
     max_queue_bytes: int = MAX_BYTES,
     max_event_bytes: int = MAX_EVENT_BYTES,
     end_wait_seconds: float = 5.0,
@@ -67,7 +68,7 @@ def install(
         nats_url,
         stream,
         nats_options,
-        spool_directory or default_directory(),
+        Path(spool_directory) if spool_directory else default_directory(),
         max_queue_bytes,
         end_wait_seconds,
         exit_wait_seconds,

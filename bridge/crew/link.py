@@ -7,10 +7,10 @@ a new one; so the order holds, which a client that reconnects by itself and rese
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -20,6 +20,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from bridge.crew.doubt import not_stored
 from bridge.crew.message import Message
+from contracts.publishing import NO_RESPONDERS, Outcome, Reason, lethal, outcome, sent_size
 from contracts.servers import login
 from contracts.types import SHORT_LIFE_SECONDS
 
@@ -30,18 +31,32 @@ FAULTS: Final = (Error, OSError, TimeoutError, RuntimeError, asyncio.InvalidStat
 come from nats-py while a connection goes: uvloop raises RuntimeError for a closed transport."""
 CONNECT_SECONDS: Final = 2
 PING_SECONDS: Final = 10
-_NO_RESPONDERS: Final = "503"
 _WATCH_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 1.0
 _WINDOW_SECONDS: Final = 120.0
 """NATS' own, for which a stream knows a message again."""
-_MESSAGE_TOO_LARGE: Final = 10054
-"""JetStream's error code for a message above the stream's ``max_msg_size``."""
-
-_UNTAKEN: Final = (NoStreamResponseError, APIError)
+_DENIED: Final = "permissions violation for publish to "
 
 Options = Mapping[str, Any]
 """Further arguments of ``nats.connect``: credentials, TLS."""
+
+Ack = asyncio.Future[Reason | None]
+"""Of a message that was sent: None when it is stored, or why it never will be."""
+
+
+class UnknownAnswerError(Error):
+    """NATS answered with an error that is not in our table: it may be the event's fault, or may pass."""
+
+
+class UnclearError(Error):
+    """One of the messages that were sent was refused, and it was not said which: send them one by one."""
+
+
+class PassedOver(NamedTuple):
+    """A message that the stream will never take, and why."""
+
+    message: Message
+    reason: Reason
 
 
 class Link:
@@ -58,7 +73,9 @@ class Link:
         self._window = window
         self._inbox = client.new_inbox()
         self._numbers = count()
-        self._unacked: dict[str, asyncio.Future[bool]] = {}
+        self._unacked: dict[str, tuple[Message, asyncio.Future[Reason | None]]] = {}
+        self._unclear: Reason | None = None
+        """Why one of the unacknowledged messages is refused, where it was not said which."""
         self.faulty = False
         """Whether something went wrong on this link: the next thing to send belongs on another."""
 
@@ -67,13 +84,13 @@ class Link:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def send(
-        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False
-    ) -> list[Message]:
-        """Return when all is acknowledged: the messages that the stream will never take, being too large.
+        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False, patient: bool = True
+    ) -> list[PassedOver]:
+        """Return when all is acknowledged: the messages that the stream will never take.
 
-        With ``passing_over`` also those whose subjects it does not have, or nothing behind them would pass.
-        Anything else that goes wrong raises one of `FAULTS`, and the whole batch is to be sent again over
-        another link. ``seconds`` bounds the whole of it.
+        With ``passing_over`` also those whose subjects it does not have; unless ``patient``, also those that
+        were answered with an error that we do not know. Anything else that goes wrong raises one of `FAULTS`,
+        and the whole batch is to be sent again over another link. ``seconds`` bounds the whole of it.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -81,14 +98,20 @@ class Link:
                 await self._all(acks)
                 sent = list(zip(batch, acks, strict=True))
                 foreign = await self._foreign(sent) if passing_over else []
-            return [message for message, ack in sent if message in foreign or not ack.result()]
-        except FAULTS:
+            return [
+                over for message, ack in sent if (over := _judged(message, ack, foreign, patient=patient))
+            ]
+        except FAULTS as error:
             self.faulty = True
-            raise
+            if self._unclear is None:
+                raise
+            if len(batch) == 1:
+                return [PassedOver(batch[0], self._unclear)]
+            raise UnclearError(str(error)) from error
 
     async def send_again(
-        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False
-    ) -> list[Message]:
+        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False, patient: bool = True
+    ) -> list[PassedOver]:
         """Like `send`, for what may have been sent over another link: what the stream holds is left out.
 
         Where it may not be looked into, all is sent, and the stream itself drops what it remembers.
@@ -97,36 +120,37 @@ class Link:
             batch = await not_stored(self._client, self._stream, batch, self._window)
         except FAULTS as error:
             log.debug("not known whether it is stored: %s", error)
-        return await self.send(batch, seconds, passing_over=passing_over)
+        return await self.send(batch, seconds, passing_over=passing_over, patient=patient)
 
-    async def _foreign(self, sent: Sequence[tuple[Message, asyncio.Future[bool]]]) -> list[Message]:
+    async def _foreign(self, sent: Sequence[tuple[Message, Ack]]) -> list[Message]:
         """What nobody took, or another stream would have: the stream is there, and not for its subject."""
-        untaken = [message for message, ack in sent if isinstance(ack.exception(), _UNTAKEN)]
+        untaken = [message for message, ack in sent if _outcome(ack.exception()) is Outcome.ASK]
         if not untaken:
             return []
         info = await self._client.jetstream(timeout=CONNECT_SECONDS).stream_info(self._stream)
         subjects = info.config.subjects or []
         return [m for m in untaken if not any(_takes(subject, m.subject) for subject in subjects)]
 
-    async def _all(self, acks: list[asyncio.Future[bool]]) -> None:
+    async def _all(self, acks: list[Ack]) -> None:
         """Wait for all; the client tells of its end by a callback, except where closing itself fails."""
-        waiting: set[asyncio.Future[bool]] = set(acks)
+        waiting: set[Ack] = set(acks)
         while waiting:
             if self._client.is_closed:
                 self.break_off()
             _, waiting = await asyncio.wait(waiting, timeout=_WATCH_SECONDS)
 
-    async def _publish(self, message: Message) -> asyncio.Future[bool]:
-        """The acknowledgement to come: whether the message is in the stream."""
-        ack: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if len(message.payload) > self._client.max_payload:
-            ack.set_result(False)
+    async def _publish(self, message: Message) -> Ack:
+        """The acknowledgement to come: why the message is passed over, or None if it is in the stream."""
+        ack: Ack = asyncio.get_running_loop().create_future()
+        headers = self._headers(message)
+        if sent_size(message.payload, headers) > self._client.max_payload:
+            ack.set_result(Reason.TOO_LARGE)
             return ack
         ack.add_done_callback(_look_at)
         number = str(next(self._numbers))
-        self._unacked[number] = ack
+        self._unacked[number] = (message, ack)
         await self._client.publish(
-            message.subject, message.payload, reply=f"{self._inbox}.{number}", headers=self._headers(message)
+            message.subject, message.payload, reply=f"{self._inbox}.{number}", headers=headers
         )
         return ack
 
@@ -137,13 +161,36 @@ class Link:
         return headers
 
     async def _answered(self, answer: Msg) -> None:
-        ack = self._unacked.pop(answer.subject.rpartition(".")[2], None)
+        _, ack = self._unacked.pop(answer.subject.rpartition(".")[2], (None, None))
         if ack is None or ack.done():
             return
         try:
-            ack.set_result(_is_stored(answer))
+            ack.set_result(_reason(answer))
         except (Error, ValueError, LookupError) as error:
             ack.set_exception(error if isinstance(error, Error) else Error(f"no acknowledgement: {error}"))
+
+    def told(self, text: str) -> None:
+        """Take note of what the server complains of, in lower case: of a message, it may be.
+
+        It names the subject, and neither the message nor the case of the letters: where that leaves a
+        choice, `send` has to find out.
+        """
+        _, is_denial, quoted = text.partition(_DENIED)
+        if not is_denial:
+            self._unclear = lethal(text) or self._unclear
+            return
+        meant = {
+            m.subject for m, _ in self._unacked.values() if f'"{m.subject.lower()}"' == quoted.strip("'")
+        }
+        if len(meant) != 1:
+            if self._unacked:
+                self._unclear = Reason.DENIED
+                self.break_off()
+            return
+        for message, ack in self._unacked.values():
+            if message.subject in meant and not ack.done():
+                ack.set_result(Reason.DENIED)
+        self._unacked = {n: waiting for n, waiting in self._unacked.items() if not waiting[1].done()}
 
     async def broken(self) -> None:
         """Return when nothing more should be sent over this link."""
@@ -155,7 +202,7 @@ class Link:
     def break_off(self) -> None:
         """What is not acknowledged now never will be."""
         self.faulty = True
-        for ack in self._unacked.values():
+        for _, ack in self._unacked.values():
             if not ack.done():
                 ack.set_exception(ConnectionClosedError())
         self._unacked.clear()
@@ -169,17 +216,43 @@ def _takes(pattern: str, subject: str) -> bool:
     return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
 
 
-def _is_stored(answer: Msg) -> bool:
-    """Whether the stream has the message; False if it is too large to ever be. Else one of `FAULTS`."""
-    if (answer.headers or {}).get(Header.STATUS.value) == _NO_RESPONDERS:
+def _reason(answer: Msg) -> Reason | None:
+    """None if the stream has the message, or why it never will. Else one of `FAULTS`."""
+    if (answer.headers or {}).get(Header.STATUS.value) == str(NO_RESPONDERS):
         raise NoStreamResponseError
     error = json.loads(answer.data).get("error")
-    if error is None or error["err_code"] == _MESSAGE_TOO_LARGE:
-        return error is None
-    raise APIError(code=error["code"], err_code=error["err_code"], description=error["description"])
+    if error is None:
+        return None
+    what, reason = outcome(error["err_code"], error.get("description", ""))
+    if what is Outcome.PASS_OVER:
+        return reason
+    raise APIError(code=error["code"], err_code=error["err_code"], description=error.get("description", ""))
 
 
-def _look_at(ack: asyncio.Future[bool]) -> None:
+def _outcome(error: BaseException | None) -> Outcome | None:
+    """What to do after an answer that is an error; None after any other fault, or none."""
+    if isinstance(error, NoStreamResponseError):
+        return Outcome.ASK
+    if isinstance(error, APIError):
+        return outcome(error.err_code or 0, error.description or "")[0]
+    return None
+
+
+def _judged(message: Message, ack: Ack, foreign: Sequence[Message], *, patient: bool) -> PassedOver | None:
+    """Whether a message is passed over; what has to be tried again raises one of `FAULTS`."""
+    if message in foreign:
+        return PassedOver(message, Reason.NO_SUBJECT)
+    if (error := ack.exception()) is not None:
+        if _outcome(error) is not Outcome.TRY_FOR_A_WHILE:
+            raise error
+        if patient:
+            raise UnknownAnswerError(str(error))
+        return PassedOver(message, Reason.REFUSED)
+    reason = ack.result()
+    return None if reason is None else PassedOver(message, reason)
+
+
+def _look_at(ack: Ack) -> None:
     """So that asyncio does not report one that nobody waits for any more."""
     if not ack.cancelled():
         ack.exception()
@@ -187,6 +260,20 @@ def _look_at(ack: asyncio.Future[bool]) -> None:
 
 class _Client(Client):
     """nats-py's client, with the credentials of the URL decoded, where ``nats_options`` have none."""
+
+    def __init__(self, on_complaint: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_complaint = on_complaint
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Told here, in its order: nats-py keeps the last error only."""
+        self._on_complaint(err_msg)
+        await super()._process_err(err_msg)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """With the limit of the account, which the server tells after the login."""
+        await super()._process_info(info, initial_connection)
+        self._max_payload = info.get("max_payload", self._max_payload)
 
     def _connect_command(self) -> bytes:
         given = self.options
@@ -206,8 +293,13 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
     ``url`` may name several servers, with commas between them.
     """
     asked = cancellations()
-    client = _Client()
     links: list[Link] = []
+
+    def on_complaint(text: str) -> None:
+        for link in links:
+            link.told(text)
+
+    client = _Client(on_complaint)
 
     async def on_closed() -> None:
         for link in links:

@@ -1,15 +1,20 @@
 """The loss report: an event that says how many never arrived, so that a hole in a sequence has its reason."""
 
+import logging
 from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
+from bridge.crew.link import PassedOver
 from bridge.crew.message import Message
 from contracts import create_system_event
+
+log = logging.getLogger(__name__)
 
 COMPONENT: Final = "crew-tap"
 REPORT_SECONDS: Final = 1.0
 """How often losses are reported."""
+_MOST_KINDS: Final = 20
 
 
 class LossReport:
@@ -20,6 +25,15 @@ class LossReport:
         self._reported = 0
         self._when = 0.0
         self._last = ""
+        self._passed_over: dict[tuple[str, str], str] = {}
+
+    def passed_over(self, over: PassedOver) -> None:
+        """Take note of a message that NATS will never take; said and logged once for each type and reason."""
+        kind = ".".join(over.message.subject.split(".")[:2])
+        if (kind, over.reason) in self._passed_over or len(self._passed_over) >= _MOST_KINDS:
+            return
+        self._passed_over[kind, over.reason] = f"{over.message.subject}: {over.reason}"
+        log.warning("an event is lost, NATS does not take it: %s: %s", over.message.subject, over.reason)
 
     def is_due(self, losses: Mapping[str, int], *, ending: bool) -> bool:
         """Whether there is something to say, and it is time; at the end it always is."""
@@ -38,6 +52,7 @@ class LossReport:
                 error=f"{lost} events were lost",
                 lost=lost,
                 metadata={"worker": self._worker},
+                **({"passed_over": sorted(self._passed_over.values())} if self._passed_over else {}),
             )
         )
         self._last = report.event_id

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from bridge.crew.link import FAULTS, Link, Options, cancellations, connected, end_if_cancelled
+from bridge.crew.link import FAULTS, Link, Options, PassedOver, cancellations, connected, end_if_cancelled
 from bridge.crew.message import STREAM, Message
 from contracts import WebSocketEvent
+from contracts.publishing import TRY_SECONDS, Reason
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,10 @@ class EventPublisher:
         self._stream = stream
         self._options = nats_options
         self._connecting = asyncio.Lock()
+        self._alone = asyncio.Lock()
+        self._careful = False
+        """Whether to publish one event at a time: the server refused one, and did not say which."""
+        self._in_flight = 0
         self._lifetime = AsyncExitStack()
         self._link: Link | None = None
         self.obstacle: Exception | None = None
@@ -50,11 +56,12 @@ class EventPublisher:
         """Return when the event is stored; it is stored once, however often it had to be sent.
 
         Waits as long as it takes: bound it with ``asyncio.timeout``. An event that the server will never
-        take, because it is too large, raises `ValueError`.
+        take raises: `ValueError` if it is too large, `PermissionError` if it may not be published.
         """
         message = Message.of(event)
         pause, again, asked = _FIRST_PAUSE, False, cancellations()
-        while not await self._attempt(message, again=again):
+        until = monotonic() + TRY_SECONDS
+        while not await self._attempt(message, again=again, patient=monotonic() < until):
             end_if_cancelled(asked)
             self.retries += 1
             again = True
@@ -63,18 +70,27 @@ class EventPublisher:
         self.published += 1
         end_if_cancelled(asked)
 
-    async def _attempt(self, message: Message, *, again: bool) -> bool:
-        try:
-            link = await self._connected()
-            send = link.send_again if again else link.send
-            refused = await send([message], _ACK_SECONDS)
-        except FAULTS as error:
-            self.obstacle = error
-            log.debug("not published yet: %s", error)
+    async def _attempt(self, message: Message, *, again: bool, patient: bool) -> bool:
+        async with self._alone if self._careful else nullcontext():
+            try:
+                link = await self._connected()
+                self._in_flight += 1
+                is_only = self._in_flight == 1
+                try:
+                    send = link.send_again if again else link.send
+                    over = await send([message], _ACK_SECONDS, patient=patient)
+                finally:
+                    is_only, self._in_flight = is_only and self._in_flight == 1, self._in_flight - 1
+            except FAULTS as error:
+                self.obstacle = error
+                log.debug("not published yet: %s", error)
+                return False
+        if not over:
+            return True
+        if link.faulty and not is_only:
+            self._careful = True
             return False
-        if refused:
-            raise ValueError(f"{message.subject}: {message.size} bytes are more than the server takes")
-        return True
+        raise _error(over[0])
 
     async def _connected(self) -> Link:
         async with self._connecting:
@@ -85,3 +101,12 @@ class EventPublisher:
                     connected(self._url, self._stream, self._options)
                 )
             return self._link
+
+
+def _error(over: PassedOver) -> Exception:
+    subject = over.message.subject
+    if over.reason is Reason.TOO_LARGE:
+        return ValueError(f"{subject}: {over.message.size} bytes are more than the server takes")
+    if over.reason is Reason.DENIED:
+        return PermissionError(f"{subject}: NATS does not let this user publish it")
+    return ValueError(f"{subject}: the stream does not take it")

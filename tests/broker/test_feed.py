@@ -287,7 +287,7 @@ async def test_a_stream_that_fails_is_tried_again(server: NatsServer, client: Cl
             await until(lambda: read.feed.resets["error"])
             await jetstream.delete_stream("OTHER")
             await until(lambda: read.feed.is_caught_up)
-    assert any("overlap" in str(line) for line in lines)
+    assert any("another stream takes subjects" in str(line) for line in lines)
 
 
 async def test_what_is_no_message_of_the_stream_is_an_error_that_ends_nothing(

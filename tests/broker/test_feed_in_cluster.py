@@ -96,4 +96,6 @@ async def test_it_brings_everything_once_whoever_leads(tmp_path: Path) -> None:
             for server in lost:
                 await asyncio.to_thread(server.start)
             await _brings(cluster, read, number)
-            assert await soon(lambda: _epoch(cluster), seconds=30) == read.notes.begins[0][0].partition("-")[0]
+            assert (
+                await soon(lambda: _epoch(cluster), seconds=30) == read.notes.begins[0][0].partition("-")[0]
+            )
