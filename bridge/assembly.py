@@ -166,7 +166,11 @@ class Bridge:
                 tasks.create_task(self._watch_past(history))
 
     async def _watch_past(self, history: History) -> None:
-        """Say so where the stream's past cannot be read, though the feed goes on; look again now and then."""
+        """Say so where the stream's past cannot be read, though the feed goes on; look again now and then.
+
+        Once may be a stream that is being made anew.
+        """
+        failures = 0
         while True:
             self.archive.failed.clear()
             try:
@@ -174,10 +178,12 @@ class Bridge:
             except ConnectionError:
                 await asyncio.sleep(_WATCH_SECONDS)
             except OSError as error:
-                if self.feed.is_caught_up:
+                failures += 1
+                if self.feed.is_caught_up and failures > 1:
                     self.problems.tell("history", _NO_PAST.format(error), blocking=True)
                 await asyncio.sleep(_WATCH_SECONDS)
             else:
+                failures = 0
                 self.problems.solved("history")
                 await _set_within(self.archive.failed, _PROBE_SECONDS)
 

@@ -135,10 +135,10 @@ def _pong(log: Log, connection: Connection, command: Ping) -> Pong:
 
 def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Found | None) -> Subscribed:
     _refuse_if_busy(connection)
+    named = _named(command.subscriptions)
     place = found or Found(is_found=not _looks_back(command))
     if not place.is_found:
         raise Refused(_NOT_ITS_FAULT, "the stream does not answer; try again")
-    named = _named(command.subscriptions)
     subscriptions = connection.subscriptions | named
     if len(subscriptions) > MAX_SUBSCRIPTIONS:
         reason = f"a connection has {MAX_SUBSCRIPTIONS} at most"

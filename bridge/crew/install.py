@@ -59,16 +59,17 @@ def install(
     with an event's type and data and returns the data to publish. ``wrap=False`` registers a listener
     instead of wrapping the event bus: CrewAI then calls it on a pool of threads, in no certain order.
     ``end_wait_seconds`` bounds how long the end of an execution waits for its events to be safe.
-    ``nats_options`` are further arguments of ``nats.connect``: credentials, TLS. Workers whose events go to
-    different servers need a ``spool_directory`` each: what one leaves behind, the next to start publishes.
+    ``nats_options`` are further arguments of ``nats.connect``: credentials, TLS. ``spool_directory`` is where
+    events wait for NATS; what one worker leaves behind there, the next to start publishes. The default is a
+    place for each stream of each server.
     """
     if spool_directory is not None:
-        check_directory(spool_directory)
+        check_directory(Path(spool_directory))
     delivery = Delivery(
         nats_url,
         stream,
         nats_options,
-        Path(spool_directory) if spool_directory else default_directory(),
+        default_directory(str(nats_url), str(stream)) if spool_directory is None else Path(spool_directory),
         max_queue_bytes,
         end_wait_seconds,
         exit_wait_seconds,

@@ -10,12 +10,14 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from bridge.crew.message import Message
+from contracts.servers import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +32,19 @@ _SCHEMA: Final = (
 _OLDEST: Final = "SELECT place, event_id, subject, payload, short_lived FROM message ORDER BY place LIMIT ?"
 
 
-def default_directory() -> Path:
-    """``crew-bridge/spool`` in the user's state directory; a temporary one for who has no home."""
+def default_directory(nats_url: str, stream: str) -> Path:
+    """A place in the user's state directory for what goes to this stream on these servers, and to no other.
+
+    A temporary one for who has no home. Neither credentials nor the order of the servers matter.
+    """
+    servers = sorted(url.strip().lower() for url in without_credentials(nats_url).split(","))
+    place = sha256("\n".join([*servers, stream]).encode()).hexdigest()[:16]
     state = os.environ.get("XDG_STATE_HOME")
     try:
         base = Path(state) if state else Path.home() / ".local" / "state"
     except RuntimeError:
         base = Path(tempfile.gettempdir()) / f"crew-bridge-{os.getuid()}"
-    return base / "crew-bridge" / "spool"
+    return base / "crew-bridge" / "spool" / place
 
 
 class Spool:

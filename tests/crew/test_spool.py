@@ -160,6 +160,16 @@ def test_by_default_it_is_in_the_users_state_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert default_directory() == tmp_path / "crew-bridge" / "spool"
+    here = default_directory("nats://a:4222", "S")
+    assert here.parent == tmp_path / "crew-bridge" / "spool"
     monkeypatch.delenv("XDG_STATE_HOME")
-    assert default_directory() == Path.home() / ".local" / "state" / "crew-bridge" / "spool"
+    there = default_directory("nats://a:4222", "S")
+    assert there == Path.home() / ".local" / "state" / "crew-bridge" / "spool" / here.name
+
+
+def test_by_default_what_goes_elsewhere_waits_elsewhere() -> None:
+    here = default_directory("nats://a:4222,nats://b:4222", "S")
+
+    assert here == default_directory("nats://b:4222, nats://me:secret@A:4222", "S")
+    others = {default_directory("nats://a:4223", "S"), default_directory("nats://a:4222", "S2")}
+    assert len({here, *others}) == 3

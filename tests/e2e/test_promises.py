@@ -25,12 +25,12 @@ async def test_a_browser_that_was_away_gets_what_it_missed_once_and_in_order(
 ) -> None:
     async with bridge.connect(f"executions/{new_id}") as first:
         await publisher.publish(create_task_event("t0", "completed", execution_id=new_id))
-        last = (await first.message())["seq"]
+        last = (await first.message())["position"]
 
     for number in range(1, 51):
         await publisher.publish(create_task_event(f"t{number}", "completed", execution_id=new_id))
 
-    async with bridge.connect(f"executions/{new_id}", since=last, epoch=first.first["epoch"]) as second:
+    async with bridge.connect(f"executions/{new_id}", since=last) as second:
         assert second.first["recovery"]["count"] == 50
         assert [event["task_id"] for event in await second.events(50)] == [f"t{n}" for n in range(1, 51)]
         assert await second.nothing_more()
@@ -85,8 +85,8 @@ async def test_a_bridge_that_is_told_to_stop_sends_everybody_away_and_the_next_o
     assert seqs == list(range(1, len(seqs) + 1))
 
     async with bridge_process(**settings) as bridge:
-        cursor = {"since": len(seqs), "epoch": listener.first["epoch"]}
-        async with bridge.client.connect(f"executions/{new_id}", **cursor) as listener:
+        since = got[-1]["position"]
+        async with bridge.client.connect(f"executions/{new_id}", since=since) as listener:
             assert listener.first["recovery"]["recovered"]
             await _publish(bridge.client.nats_url, new_id, 1)
             missed = await listener.events(201 - len(seqs))

@@ -31,8 +31,10 @@ async def test_a_heartbeat_says_where_the_log_is_and_from_where_to_resume(
             await publisher.publish(create_task_event("t2", "completed", execution_id="other"))
             assert (await listener.message())["task_id"] == "t1"
             heartbeat = await _heartbeat(listener)
+            position = heartbeat["data"].pop("position")
+            assert position.startswith(f"{listener.first['head'] + 2}-")
             assert heartbeat["data"] == {
-                "epoch": listener.first["epoch"],
+                "epoch": f"{listener.first['epoch'].partition('-')[0]}-{position}",
                 "head": listener.first["head"] + 2,
                 "cursor": listener.first["head"] + 2,
             }
@@ -40,10 +42,12 @@ async def test_a_heartbeat_says_where_the_log_is_and_from_where_to_resume(
             assert "seq" not in heartbeat
 
         await publisher.publish(create_task_event("t3", "completed", execution_id=new_id))
-        cursor = {"since": heartbeat["data"]["cursor"], "epoch": heartbeat["data"]["epoch"]}
-        async with bridge.connect(f"executions/{new_id}", **cursor) as again:
-            assert [event["task_id"] for event in await again.events(1)] == ["t3"]
-            assert await again.nothing_more()
+        pair = {"since": heartbeat["data"]["cursor"], "epoch": heartbeat["data"]["epoch"]}
+        for cursor in ({"since": position}, pair):
+            async with bridge.connect(f"executions/{new_id}", **cursor) as again:
+                assert again.first["recovery"]["recovered"]
+                assert [event["task_id"] for event in await again.events(1)] == ["t3"]
+                assert await again.nothing_more()
 
 
 async def test_beside_a_heartbeat_comes_a_ping_that_every_client_answers_by_itself(
