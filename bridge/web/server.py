@@ -13,6 +13,8 @@ log = structlog.get_logger(__name__)
 _SOCKET_BUFFER_BYTES: Final = 128 * 1024
 """What the kernel may hold for a client that does not read; left alone it takes up to 4 MiB."""
 _BACKLOG: Final = 4096
+_HEADER_BYTES: Final = 64 * 1024
+"""Of one header: the cookies of a proxy that asks who one is come to 16 KiB."""
 _SHUTDOWN_SECONDS: Final = 1.0
 """How long a request may still take when the server closes; WebSockets were ended before."""
 
@@ -30,7 +32,9 @@ async def listening(
     except OSError as error:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     host, port = listener.getsockname()[:2]
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, max_field_size=_HEADER_BYTES
+    )
     try:
         await runner.setup()
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()

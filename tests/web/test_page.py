@@ -225,3 +225,11 @@ async def test_a_handshake_that_is_never_answered_is_left(bridge: Client, page: 
             await until(lambda made=made: proxy.connections > made)  # type: ignore[misc]
         proxy.resume()
         await page.locator("#state.live").wait_for()
+
+
+async def test_cookies_of_a_proxy_that_asks_who_one_is_are_let_through(bridge: Client) -> None:
+    cookies = "; ".join(f"_session_{number}={'x' * 900}" for number in range(17))
+
+    status, _ = await bridge.send("GET", "/", Cookie=cookies)
+
+    assert status == 200
