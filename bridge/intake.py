@@ -49,9 +49,9 @@ class Intake:
         self._hub = hub
         self._count = count
 
-    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
+    def begin(self, epoch: str, floor: int, end: StreamPosition, looked_ns: int) -> None:
         """A stream, at the start or made anew."""
-        self._hub.reset(epoch, floor, end)
+        self._hub.reset(epoch, floor, end, looked_ns)
 
     def message(self, message: StoredMessage) -> None:
         """One message of the stream."""

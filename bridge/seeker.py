@@ -120,7 +120,7 @@ class Seeker:
 
         What it lost while the feed reads it, the feed has seen.
         """
-        return since <= mark.seq or mark.stored_ns >= self._hub.log.end.stored_ns
+        return since <= mark.seq or mark.stored_ns >= self._hub.log.looked_ns
 
     async def _is_there(self, mark: StreamPosition) -> bool:
         """Whether the stream has that message, or had it: it has nothing later in its place."""

@@ -3,9 +3,10 @@
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-from contracts.catalog import families
+from contracts.catalog import BUILTIN, families
 from contracts.errors import ContractError
 from contracts.subjects import ANY, Pattern, Subject
+from contracts.types import family_of
 
 GLOBAL: Final = "global"
 METRICS: Final = "metrics"
@@ -45,11 +46,16 @@ def _known(pattern: Pattern) -> Pattern:
     """A pattern over a family that does not exist can only be a mistake."""
     if pattern.family != ANY and pattern.family not in families():
         near = get_close_matches(pattern.family, sorted(families()), 1, _NEAR)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(families()))}"
-        raise ContractError(
-            "subscription", f"{_shown(pattern.family)} is a family that does not exist: {hint}"
-        )
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {_listed(families())}"
+        raise ContractError("subscription", f"{_shown(pattern.family)} is no known family: {hint}")
     return pattern
+
+
+def _listed(names: frozenset[str]) -> str:
+    """The built-in families, and how many others there are: those may be many."""
+    builtin = {family_of(event_type) for event_type in BUILTIN}
+    more = len(names - builtin)
+    return ", ".join(sorted(builtin)) + (f", and {more} custom" if more else "")
 
 
 def audience_of(name: str) -> Pattern | None:

@@ -29,7 +29,7 @@ def hub() -> Hub:
 @pytest.fixture
 def intake(hub: Hub) -> Intake:
     intake = Intake(hub, count=lambda _: None)
-    intake.begin("5f-0", 10, StreamPosition(12, 5))
+    intake.begin("5f-0", 10, StreamPosition(12, 5), 7)
     return intake
 
 
@@ -39,6 +39,7 @@ def stored(payload: bytes, seq: int = 11, subject: str = "task.completed.c1.e1")
 
 def test_a_stream_begins_a_log(intake: Intake, hub: Hub) -> None:
     assert (hub.log.created, hub.log.floor, hub.log.head) == ("5f", 10, 10)
+    assert (hub.log.end, hub.log.looked_ns) == ((12, 5), 7)
 
 
 def test_an_event_is_in_the_log_under_its_number(intake: Intake, hub: Hub) -> None:

@@ -9,6 +9,8 @@ from nats.aio.client import Client
 from nats.js.api import StreamInfo
 from nats.js.errors import APIError
 
+from bridge.broker.replies import nanoseconds_of
+
 API_SECONDS: Final = 2.0
 """How long an answer may take."""
 
@@ -31,6 +33,8 @@ class Look(NamedTuple):
     """By the server's clock."""
     oldest: datetime
     """When the first message was stored; the year 1 where there is none."""
+    newest_ns: int
+    """When the last message was stored, in nanoseconds since 1970; 0 or less where that is not known."""
 
     @property
     def first_seq(self) -> int:
@@ -47,5 +51,7 @@ class Look(NamedTuple):
 async def look_at(client: Client, stream: str) -> Look:
     """How the stream is now. NATS errors pass through."""
     reply = await ask(client, f"STREAM.INFO.{stream}")
-    now, oldest = (datetime.fromisoformat(reply["ts"]), datetime.fromisoformat(reply["state"]["first_ts"]))
-    return Look(StreamInfo.from_response(reply), now, oldest)
+    state = reply["state"]
+    now, oldest = (datetime.fromisoformat(time) for time in (reply["ts"], state["first_ts"]))
+    newest_ns = nanoseconds_of(state["last_ts"])  # from_response takes the state apart
+    return Look(StreamInfo.from_response(reply), now, oldest, newest_ns)

@@ -185,8 +185,9 @@ class Feed:
         self._created, self._place = created, Place()
         self.is_filled = False
         self.last_seq = _start(state, self._ring_bytes) - 1
-        end = StreamPosition(state.last_seq, nanoseconds(look.now))
-        self._sink.begin(f"{created}-{self._reborn}", self.last_seq, end)
+        now_ns = nanoseconds(look.now)
+        end = StreamPosition(state.last_seq, look.newest_ns if look.newest_ns > 0 else now_ns)
+        self._sink.begin(f"{created}-{self._reborn}", self.last_seq, end, now_ns)
 
     def _has_waited(self) -> bool:
         """Whether the stream had time to come to where it was."""

@@ -10,10 +10,11 @@ from contracts.positions import StreamPosition
 class Sink(Protocol):
     """Who takes what the feed brings. Called in order, never waits, never raises."""
 
-    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
+    def begin(self, epoch: str, floor: int, end: StreamPosition, looked_ns: int) -> None:
         """The stream is new to us: what follows are its messages after ``floor``.
 
-        ``end``: its last ``seq``, given or not, and when, by its own clock, that was so.
+        ``end``: its last message, given or not, there or gone; ``looked_ns``: when that was so, by
+        its own clock in nanoseconds since 1970.
         """
         ...
 

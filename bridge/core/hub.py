@@ -87,11 +87,11 @@ class Hub:
         self.log.append(entry)
         self.router.route(entry)
 
-    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None) -> None:
+    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None, looked_ns: int = 0) -> None:
         """The stream is another one: end all connections, and begin a new log; see `Log.reset`."""
         for connection in tuple(self.connections.values()):
             self.close(connection, CloseCode.STREAM_RESET, "the stream was made anew")
-        self.log.reset(epoch, floor, end)
+        self.log.reset(epoch, floor, end, looked_ns)
 
     def open(
         self,

@@ -65,6 +65,7 @@ class Log:
     """
 
     __slots__ = (
+        "_below",
         "_by_crew",
         "_by_execution",
         "_entries",
@@ -78,6 +79,7 @@ class Log:
         "floor",
         "head",
         "lasting",
+        "looked_ns",
         "max_bytes",
     )
 
@@ -85,14 +87,17 @@ class Log:
         self.max_bytes = max_bytes
         self.reset("", 0)
 
-    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None) -> None:
+    def reset(self, epoch: str, floor: int, end: StreamPosition | None = None, looked_ns: int = 0) -> None:
         """Forget everything; the next entry is the first one after ``floor`` in ``epoch``.
 
-        ``end``: the last ``seq`` that the stream has given, and when, by its own clock, that was found out.
+        ``end``: the last message that the stream has given; ``looked_ns``: when that was so, by its clock.
         """
         self.epoch = epoch
         """The stream's incarnation, and this log's, if it is not the first one of that: ``<created>-<n>``."""
         self.end = end or StreamPosition(floor, 0)
+        self._below = self.end
+        """The newest message that is not in the ring: it was there before, or has left it."""
+        self.looked_ns = looked_ns
         """Since then the stream is known not to have lost its end."""
         self._no_event = _NOTHING_YET
         """The newest message without an entry."""
@@ -147,13 +152,17 @@ class Log:
 
     def position(self, seq: int) -> StreamPosition | None:
         """Where somebody stands who was given everything up to ``seq``; None where that is not known here."""
+        if seq == 0:
+            return _NOTHING_YET
+        if seq < self.floor:
+            return None
         entry = self._last_event(seq)
-        known = [] if entry is None else [StreamPosition(entry.seq, entry.stored_ns)]
-        if 0 < self._no_event.seq <= seq:
+        known = [self._below]
+        if self._no_event.seq:
             known.append(self._no_event)
-        if not known and self.end.seq <= seq:
-            return self.end
-        return _NOTHING_YET if seq == 0 else max(known, default=None)
+        if entry is not None:
+            known.append(StreamPosition(entry.seq, entry.stored_ns))
+        return max((position for position in known if position.seq <= seq), default=None)
 
     @property
     def anchor(self) -> str:
@@ -199,6 +208,9 @@ class Log:
             count += 1
         oldest = self._entries[:count]
         del self._entries[:count]
+        newest = next((entry for entry in reversed(oldest) if not entry.is_gap), None)
+        if newest is not None:
+            self._below = max(self._below, StreamPosition(newest.seq, newest.stored_ns))
         del self._special[: sum(map(is_special, oldest))]
         self._by_crew.drop(oldest)
         self._by_execution.drop(oldest)

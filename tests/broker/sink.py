@@ -36,13 +36,15 @@ class Notes:
     """What the feed brought, in order."""
 
     begins: list[tuple[str, int]] = field(default_factory=list)
+    ends: list[tuple[StreamPosition, int]] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     gaps: list[tuple[int, int, str]] = field(default_factory=list)
     skipped: int = 0
 
-    def begin(self, epoch: str, floor: int, end: StreamPosition) -> None:
+    def begin(self, epoch: str, floor: int, end: StreamPosition, looked_ns: int) -> None:
         self.begins.append((epoch, floor))
+        self.ends.append((end, looked_ns))
 
     def message(self, message: StoredMessage) -> None:
         self.seqs.append(message.seq)

@@ -69,6 +69,26 @@ async def test_an_empty_stream_is_made_and_caught_up_with(server: NatsServer, cl
         await has(read, 3)
 
 
+async def test_the_end_that_a_stream_had_at_the_beginning_is_told_to_the_nanosecond(
+    server: NatsServer, stream: Client
+) -> None:
+    await fill(stream, 3)
+    stored_ns = await History(stream, NAME, max_bytes=1_000_000).stored_ns(3)
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+    (end, looked_ns), *_ = read.notes.ends
+    assert end == (3, stored_ns)
+    assert looked_ns > end.stored_ns
+
+    await stream.jetstream().purge_stream(NAME)
+    async with reading(server.url) as read:
+        await until(lambda: read.feed.is_caught_up)
+    (end, looked_ns), *_ = read.notes.ends
+    assert end.seq == 3
+    assert stored_ns is not None
+    assert stored_ns <= end.stored_ns <= looked_ns
+
+
 async def test_a_long_stream_is_read_from_about_where_the_ring_begins(
     server: NatsServer, stream: Client
 ) -> None:
@@ -378,6 +398,6 @@ async def test_a_hole_is_a_gap_where_a_replica_may_have_forgotten_before_the_lea
         StreamState(messages=20, bytes=1, first_seq=1, last_seq=20, consumer_count=0),
     )
 
-    feed.explain(Look(info, now, now), 15)
+    feed.explain(Look(info, now, now, 0), 15)
 
     assert notes.gaps == ([] if lost is None else [(*lost, "retention")])

@@ -31,7 +31,7 @@ def test_a_place_below_the_ring_has_none() -> None:
     assert _log((13, 30), floor=10, end=StreamPosition(13, 99)).position(9) is None
 
 
-def test_where_the_stream_is_empty_it_is_the_end_that_it_had_when_it_was_looked_at() -> None:
+def test_where_the_ring_has_nothing_so_old_it_is_the_end_that_the_stream_had_when_it_was_looked_at() -> None:
     end = StreamPosition(10, 99)
     log = _log(floor=10, end=end)
     assert log.position(10) == end
@@ -39,6 +39,19 @@ def test_where_the_stream_is_empty_it_is_the_end_that_it_had_when_it_was_looked_
     log.append(event(11)._replace(stored_ns=120))
     assert log.position(10) == end
     assert log.position(11) == (11, 120)
+
+
+def test_what_has_left_the_ring_is_the_position_of_who_stands_at_its_end() -> None:
+    log = Log(1_000)
+    log.reset("5f-0", 2, StreamPosition(4, 40))
+    for seq in (5, 6, 7):
+        log.append(event(seq, size=900)._replace(stored_ns=seq * 10))
+    log.skip(9)
+
+    assert log.floor == 6
+    assert log.position(6) == (6, 60), "not the stream's end before anything of it was read"
+    assert log.position(5) is None
+    assert log.position(9) == (7, 70)
 
 
 def test_what_is_no_event_is_a_position_too() -> None:

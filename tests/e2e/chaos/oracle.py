@@ -96,4 +96,4 @@ def check_given_or_announced(browsers: Iterable[Browser], shared: Shared, truth:
         given = json.loads(payload)
         assert given.pop("seq") == seq
         assert given.pop("position").startswith(f"{seq}-")
-        assert given == truth[seq].body
+        assert given == truth[seq].body, f"{seq} is not what was stored"

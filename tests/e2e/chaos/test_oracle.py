@@ -129,8 +129,8 @@ def test_an_event_that_nobody_published_is_seen() -> None:
 
 def test_an_event_with_another_text_is_seen() -> None:
     browser = _Told()
-    browser.tell({"seq": 1, "event_id": "another", "execution_id": "e1"})
-    with pytest.raises(AssertionError):
+    browser.tell({"seq": 1, "position": "1-5f", "event_id": "another", "execution_id": "e1"})
+    with pytest.raises(AssertionError, match="1 is not what was stored"):
         browser.judged(_truth(1))
 
 
