@@ -238,7 +238,7 @@ class Hub:
     ) -> Place:
         if chunk is not None:
             self._learn(chunk)
-        place = locate(self.log, since, epoch, self._max_replay)
+        place = locate(self.log, since, epoch, self._max_replay, chunk)
         is_said = not is_verified and place.reason == "replayed"
         return place._replace(reason="unverified") if is_said else place
 
