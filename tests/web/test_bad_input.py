@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from bridge.crew import EventPublisher
 from contracts import create_task_event
@@ -16,7 +18,7 @@ from tests.client import PREFIX, Json, Listener
 from tests.conftest import Client, StartBridge
 from tests.processes import bridge_process
 from tests.waiting import soon
-from tests.web.raw import CLOSE, PING, PONG, TEXT, frame, raw_client
+from tests.web.raw import BINARY, CLOSE, PING, PONG, TEXT, frame, raw_client
 
 
 class Witness:
@@ -113,6 +115,54 @@ async def test_a_message_of_10_mb_ends_its_connection_with_1009(bridge: Client, 
         await listener.socket.wait_closed()
         assert listener.socket.close_code == 1009
         assert await _closed_codes(bridge) == {"1009": 1.0}
+
+
+def _ping(size: int, filling: str = "x") -> str:
+    """A command of so many bytes; too long an id makes it a refused one."""
+    start = '{"action":"ping","id":"'
+    room = size - len(start) - len('"}')
+    wide = len(filling.encode())
+    return start + filling * (room // wide) + "x" * (room % wide) + '"}'
+
+
+@pytest.mark.parametrize("filling", ["x", "\u00e9", "\U0001f980"])
+@pytest.mark.parametrize("deflate", [None, "compressed", "stored"])
+@pytest.mark.parametrize("is_fragmented", [False, True])
+async def test_a_message_may_be_as_large_as_the_limit_and_no_larger(
+    start_bridge: StartBridge, filling: str, deflate: str | None, is_fragmented: bool
+) -> None:
+    level = {"level": 0} if deflate == "stored" else {}
+    offer = ClientPerMessageDeflateFactory(compress_settings=level)
+    async with start_bridge(max_message_bytes=1000, compression=True) as bridge:
+        address = f"{bridge.url.replace('http', 'ws')}{PREFIX}/ws/custom"
+        extensions = [] if deflate is None else [offer]
+        async with connect(address, compression=None, extensions=extensions) as socket:
+            assert len(socket.protocol.extensions) == len(extensions)
+            await socket.recv()
+            await socket.send(_parts(_ping(1000, filling), is_fragmented))
+            assert json.loads(await socket.recv())["code"] == "invalid_command"
+
+            await socket.send(_parts(_ping(1001, filling), is_fragmented))
+            await socket.wait_closed()
+            assert socket.close_code == 1009
+
+
+@pytest.mark.parametrize("compression", [False, True])
+async def test_a_binary_message_has_the_same_limit(start_bridge: StartBridge, compression: bool) -> None:
+    async with (
+        start_bridge(max_message_bytes=1000, compression=compression) as bridge,
+        raw_client(bridge, "custom") as client,
+    ):
+        await client.send(frame(b"x" * 1000, BINARY))
+        assert (await client.message())["code"] == "binary_unsupported"
+        await client.send(frame(b"x" * 1001, BINARY))
+        assert (await client.closing())[0] == 1009
+        assert await _closed_codes(bridge) == {"1009": 1.0}
+
+
+def _parts(text: str, is_fragmented: bool) -> str | list[str]:
+    half = len(text) // 2
+    return [text[:half], text[half:]] if is_fragmented else text
 
 
 async def test_a_fragmented_message_that_grows_too_large_ends_with_1009(
