@@ -34,7 +34,7 @@ ERROR: Final = Label(
 REFUSAL: Final = Label(
     "code",
     (
-        *("invalid_request", "not_a_websocket", "origin_refused", "host_refused"),
+        *("invalid_http", "invalid_request", "not_a_websocket", "origin_refused", "host_refused"),
         *("starting", "draining", "unavailable", "too_fast", "too_many_connections"),
     ),
 )

@@ -99,6 +99,10 @@ class Operation(Generic[Q, B]):
             text = await request.read() or b"{}"
         except web.HTTPRequestEntityTooLarge:
             raise refuse(413, "too_large", "the body is larger than 1 MiB") from None
+        except web.RequestPayloadError:
+            raise refuse(400, "invalid_json", "the body is not encoded as its headers say") from None
+        except ConnectionError:
+            raise refuse(400, "invalid_json", "the client went away before its body had come") from None
         return _valid(self.body, lambda model: model.model_validate_json(text))
 
 

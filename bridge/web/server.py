@@ -1,12 +1,18 @@
 """The HTTP server around the application, from its first to its last connection."""
 
+import asyncio
+import logging
 import socket as sockets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import structlog
 from aiohttp import web
+
+from bridge.web.protocol import HttpConnection
+from bridge.web.shore import SHORE, Shore
 
 log = structlog.get_logger(__name__)
 
@@ -32,17 +38,34 @@ async def listening(
     except OSError as error:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     host, port = listener.getsockname()[:2]
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, max_field_size=_HEADER_BYTES
-    )
+    runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS)
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warnings quote what clients send
     try:
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-        log.info("listening", host=host, port=port)
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        server = await asyncio.get_running_loop().create_server(
+            _connections(runner, app[SHORE]), sock=listener, backlog=_BACKLOG
+        )
+        try:
+            log.info("listening", host=host, port=port)
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
         listener.close()
+
+
+def _connections(runner: web.AppRunner, shore: Shore) -> Callable[[], HttpConnection]:
+    """What serves one TCP connection each of an application that is set up."""
+    return partial(
+        HttpConnection,
+        cast(web.Server, runner.server),  # None before it is set up only
+        shore.hub.counters,
+        shore.refusals,
+        loop=asyncio.get_running_loop(),
+        access_log=None,
+        max_field_size=_HEADER_BYTES,
+    )
 
 
 def _listener(host: str, port: int, *, reuse_port: bool) -> sockets.socket:
