@@ -29,7 +29,7 @@ from bridge.core.log import Log
 from bridge.core.pauses import AwakeClock
 from bridge.core.pump import Pump
 from bridge.delay import DELAY_MICROSECONDS
-from bridge.files import with_files_for
+from bridge.files import sockets_for, with_files_for
 from bridge.garbage import PAUSE_MICROSECONDS
 from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
@@ -241,6 +241,7 @@ async def _set_within(event: asyncio.Event, seconds: float) -> None:
 
 
 def _limits(settings: Settings) -> Limits:
+    connections = with_files_for(settings.max_connections)
     return Limits(
         buffer_bytes=settings.buffer_bytes,
         max_message_bytes=settings.max_message_bytes,
@@ -249,7 +250,8 @@ def _limits(settings: Settings) -> Limits:
         stale_seconds=settings.stale_seconds,
         stalled_seconds=settings.stalled_seconds,
         access=_access(settings),
-        max_connections=with_files_for(settings.max_connections),
+        max_connections=connections,
+        max_sockets=sockets_for(connections),
         connections_per_second=settings.max_connections_per_second,
         compress=settings.compression,
     )

@@ -1,5 +1,6 @@
 """One TCP connection of an HTTP client: aiohttp's protocol, which quotes nothing of a bad request."""
 
+import asyncio
 from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,6 +10,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
 from bridge.core.counters import Counters
+from bridge.web.acceptor import Visitors
 from bridge.web.refusals import Refusals
 from contracts.operations import Failure
 
@@ -30,14 +32,45 @@ class HttpConnection(web.RequestHandler):
     """Answers a request that cannot be read without a quote of it, and logs a line a minute of each kind.
 
     What aiohttp itself refuses, a path that is not there say, is answered in the form of all refusals.
+    ``visitors`` are told when there is a request in progress.
     """
 
-    __slots__ = ("_counters", "_refusals")
+    __slots__ = ("_counters", "_refusals", "_visitors")
 
-    def __init__(self, server: web.Server, counters: Counters, refusals: Refusals, **options: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        visitors: Visitors,
+        counters: Counters,
+        refusals: Refusals,
+        **options: Any,
+    ) -> None:
         super().__init__(server, **options)
+        self._visitors = visitors
         self._counters = counters
         self._refusals = refusals
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        super().connection_made(transport)
+        self._visitors.came(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is gone."""
+        super().connection_lost(exc)
+        self._visitors.left(self)
+
+    def asks(self) -> None:
+        """A request has begun."""
+        self._visitors.asks(self)
+
+    def end(self) -> None:
+        """End the connection; what its client has not taken is lost."""
+        transport = self.transport
+        is_behind = transport is not None and transport.get_write_buffer_size() > 0
+        self.force_close()
+        if transport is not None and is_behind:
+            transport.abort()
 
     def handle_error(
         self,
@@ -67,6 +100,7 @@ class HttpConnection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> _Finished:
         """Send the answer."""
+        self._visitors.is_answered(self)
         return super().finish_response(request, _readable(resp), start_time)
 
     def _tell(self, error: BaseException) -> None:
