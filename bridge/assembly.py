@@ -58,6 +58,8 @@ _NO_PAST: Final = (
     "short-lived consumers, in the limits of stream and account (max_consumers), and the permission to make, "
     "use and delete them ($JS.API.CONSUMER.>)"
 )
+_SHARE: Final = 0.8
+"""Of the time for an answer, how much a bridge waits for an event: that it has not come is an answer too."""
 _PAUSE_SECONDS: Final = 1.0
 """Twice as long without a turn of the event loop is a pause, in which nobody else was silent."""
 
@@ -114,7 +116,7 @@ class Bridge:
     def _make_shore_of_browsers(self, settings: Settings) -> None:
         self.shore = Shore(self.hub, _limits(settings), self._probe, self.seeker.seek)
         instance = settings.instance or default_instance()
-        desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
+        desk = Desk(self.shore, instance, seconds=settings.gather_seconds * _SHARE)
         self.cluster = Cluster(
             self.nats,
             instance,
