@@ -135,7 +135,7 @@ def _valid(model: type[M], read: Callable[[type[M]], M]) -> M:
     try:
         return read(model)
     except ValidationError as error:
-        fault = ContractError.from_validation(error)
+        fault = ContractError.from_validation(error, model)
         is_json = error.errors(include_input=False)[0]["type"] != "json_invalid"
     if is_json:
         raise refuse(422, "invalid_request", fault.reason, fault.field)
