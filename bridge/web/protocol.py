@@ -35,7 +35,7 @@ class HttpConnection(web.RequestHandler):
     ``visitors`` are told when there is a request in progress.
     """
 
-    __slots__ = ("_counters", "_refusals", "_visitors")
+    __slots__ = ("_counters", "_is_stopping", "_refusals", "_visitors")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class HttpConnection(web.RequestHandler):
     ) -> None:
         super().__init__(server, **options)
         self._visitors = visitors
+        self._is_stopping = False
         self._counters = counters
         self._refusals = refusals
 
@@ -72,6 +73,11 @@ class HttpConnection(web.RequestHandler):
         if transport is not None and is_behind:
             transport.abort()
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - the signature is aiohttp's
+        """The server stops: a request may go on for ``timeout`` seconds."""
+        self._is_stopping = True
+        await super().shutdown(timeout)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -93,7 +99,8 @@ class HttpConnection(web.RequestHandler):
         error = details.get("exc_info")
         if isinstance(error, _MALFORMED):
             self._tell(error)
-        else:
+        elif not (self._is_stopping and isinstance(error, asyncio.InvalidStateError)):
+            # That is aiohttp's, about a request that ends just when it ceases to wait for it.
             super().log_exception(*words, **details)
 
     def finish_response(
