@@ -24,7 +24,7 @@ IDLE_SECONDS: Final = 90.0
 """How long, after an answer, for the next one, or for taking the answer: longer than proxies keep theirs."""
 _GRACE_SECONDS: Final = 1.0
 """Who is here for so short a time makes no room for others: its request may be under way."""
-_SWEEP_SECONDS: Final = 0.5
+SWEEP_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 1.0
 _GONE: Final = {errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM}
 """`accept` says so where the client, and not this process, is the reason."""
@@ -41,7 +41,7 @@ class Visitor(Protocol):
 class Visitors:
     """The TCP connections of one port, and which of them have no request in progress, since when.
 
-    ``clock`` is in seconds; ``on_left`` is called when one is gone.
+    ``clock`` is in seconds that others could have used; ``on_left`` is called when one is gone.
     """
 
     def __init__(self, clock: Callable[[], float], counters: Counters) -> None:
@@ -161,8 +161,8 @@ class Acceptor:
         for _ in range(_AT_ONCE):
             if self._visitors.open >= self._room:
                 self._refusals.tell(
-                    "as many are connected as there are files for: those that ask for nothing are ended; "
-                    "raise the limit of open files (LimitNOFILE, ulimit -n)",
+                    "as many are connected as there is room for: those that ask for nothing are ended; raise "
+                    "BRIDGE_MAX_CONNECTIONS, and the limit of open files (LimitNOFILE, ulimit -n)",
                     connections=str(self._visitors.open),
                 )
                 self._wait(None if self._visitors.make_room() else _GRACE_SECONDS)
@@ -187,5 +187,5 @@ class Acceptor:
 
     async def _sweep_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(SWEEP_SECONDS)
             self._visitors.end_silent()

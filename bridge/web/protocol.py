@@ -35,7 +35,7 @@ class HttpConnection(web.RequestHandler):
     ``visitors`` are told when there is a request in progress.
     """
 
-    __slots__ = ("_counters", "_is_stopping", "_refusals", "_visitors")
+    __slots__ = ("_counters", "_is_stopping", "_refusals", "_visitors", "_wire")
 
     def __init__(
         self,
@@ -50,15 +50,19 @@ class HttpConnection(web.RequestHandler):
         self._is_stopping = False
         self._counters = counters
         self._refusals = refusals
+        self._wire: asyncio.Transport | None = None
+        """As long as there is one: aiohttp forgets its own when it begins to close, which may last."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
         super().connection_made(transport)
+        self._wire = self.transport
         self._visitors.came(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
+        self._wire = None
         self._visitors.left(self)
 
     def asks(self) -> None:
@@ -67,11 +71,10 @@ class HttpConnection(web.RequestHandler):
 
     def end(self) -> None:
         """End the connection; what its client has not taken is lost."""
-        transport = self.transport
-        is_behind = transport is not None and transport.get_write_buffer_size() > 0
+        wire = self._wire
         self.force_close()
-        if transport is not None and is_behind:
-            transport.abort()
+        if wire is not None and wire.get_write_buffer_size():
+            wire.abort()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - the signature is aiohttp's
         """The server stops: a request may go on for ``timeout`` seconds."""
@@ -107,7 +110,8 @@ class HttpConnection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> _Finished:
         """Send the answer."""
-        self._visitors.is_answered(self)
+        if self._wire is not None:
+            self._visitors.is_answered(self)
         return super().finish_response(request, _readable(resp), start_time)
 
     def _tell(self, error: BaseException) -> None:

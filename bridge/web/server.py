@@ -11,7 +11,8 @@ from typing import Final, cast
 import structlog
 from aiohttp import web
 
-from bridge.web.acceptor import Acceptor, Visitors
+from bridge.core.pauses import AwakeClock
+from bridge.web.acceptor import SWEEP_SECONDS, Acceptor, Visitors
 from bridge.web.protocol import HttpConnection
 from bridge.web.shore import SHORE, Shore
 
@@ -60,7 +61,7 @@ def _acceptor(runner: web.AppRunner, listener: sockets.socket, shore: Shore, roo
     server = cast(web.Server, runner.server)  # None before it is set up only
     server.request_handler = _telling(server.request_handler)
     loop, counters, refusals = asyncio.get_running_loop(), shore.hub.counters, shore.refusals
-    visitors = Visitors(loop.time, counters)
+    visitors = Visitors(AwakeClock(loop.time, SWEEP_SECONDS), counters)
     connection = partial(
         HttpConnection,
         server,

@@ -3,10 +3,12 @@
 import asyncio
 import re
 import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,7 +70,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The times of the acceptor, shortened."""
     monkeypatch.setattr("bridge.web.acceptor.REQUEST_SECONDS", 0.4)
     monkeypatch.setattr("bridge.web.acceptor.IDLE_SECONDS", 0.8)
-    monkeypatch.setattr("bridge.web.acceptor._SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.web.acceptor.SWEEP_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -107,25 +109,62 @@ async def test_who_was_answered_may_ask_again_for_a_while(start_bridge: StartBri
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_takes_no_answer_is_ended(start_bridge: StartBridge) -> None:
+@pytest.mark.parametrize("keep_alive", [75, 0.2], ids=["before", "after"])
+async def test_who_takes_no_answer_is_ended(
+    start_bridge: StartBridge, monkeypatch: pytest.MonkeyPatch, keep_alive: float
+) -> None:
+    """Also where aiohttp has begun to close the connection, and waits for what is to be sent first."""
+    monkeypatch.setattr("bridge.web.server._KEEP_ALIVE_SECONDS", keep_alive)
     async with start_bridge() as bridge:
         address = urlsplit(bridge.url)
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect((address.hostname, address.port))
-            client.sendall(_HEAD.replace("healthz", "openapi.json").encode() * 30)
-            own = f":{client.getsockname()[1]:04X} 01 "
-            assert await _open(own)
+        with ExitStack() as stack:
+            ends = []
+            for requests in range(1, 16):
+                client = stack.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect((address.hostname, address.port))
+                client.sendall(_HEAD.replace("healthz", "openapi.json").encode() * requests)
+                ends.append(f":{client.getsockname()[1]:04X} 01 ")
+            assert await _open(ends) == ends
 
             async def has_ended() -> bool:
-                return not await _open(own)
+                return not await _open(ends)
 
             await soon(has_ended)
 
 
-async def _open(end: str) -> bool:
-    """Whether the bridge's side of a connection is established."""
-    return end in await asyncio.to_thread(Path("/proc/net/tcp").read_text)
+async def _open(ends: list[str]) -> list[str]:
+    """Of which connections the bridge's side is established."""
+    table = await asyncio.to_thread(Path("/proc/net/tcp").read_text)
+    return [end for end in ends if end in table]
+
+
+async def test_who_asked_while_the_bridge_did_not_run_is_answered(
+    start_bridge: StartBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.web.acceptor.REQUEST_SECONDS", 1.0)
+    async with start_bridge() as bridge, connected(bridge) as (reader, writer):
+        await asyncio.sleep(0.1)
+        writer.write(_HEAD.encode())
+        time.sleep(3)  # noqa: ASYNC251 - the bridge is in this process
+        assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_who_is_gone_before_there_is_an_answer_takes_no_room(
+    start_bridge: StartBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.assembly.sockets_for", lambda _: 3)
+    monkeypatch.setattr("bridge.web.acceptor._GRACE_SECONDS", 0.1)
+    async with start_bridge() as bridge:
+        for _ in range(10):
+            async with raw_client(bridge, "global") as client:
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.sleep(0.2)
+        async with AsyncExitStack() as stack:
+            for _ in range(9):
+                await stack.enter_async_context(connected(bridge))
+            async with asyncio.timeout(5):
+                assert (await bridge.get("/healthz"))[0] == 200
 
 
 @pytest.mark.usefixtures("impatient")
