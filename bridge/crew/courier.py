@@ -159,7 +159,8 @@ class Courier:
     async def _rest(self, seconds: float | None) -> None:
         """Sleep until there is something to do, ``seconds`` at most."""
         if self._link is None:
-            seconds = REPORT_SECONDS if seconds is None else min(seconds, REPORT_SECONDS)
+            pause = self._pause_without_link()
+            seconds = pause if seconds is None else min(seconds, pause)
         elif self._backlog.next() or (self._may_take() and (self._outbox or self._unreported())):
             seconds = 0
         else:
@@ -170,6 +171,13 @@ class Courier:
         urgent = self._outbox.fences or self._deadline is not None
         if not urgent and len(self._outbox) < _BATCH and not self._backlog.next():
             await self._woken(_LINGER)
+
+    def _pause_without_link(self) -> float:
+        """How long to wait for one, or until the disk is to be tried again."""
+        if not (self._outbox and self._must_not_wait()):
+            return REPORT_SECONDS
+        is_late = self._deadline is not None and monotonic() > self._deadline
+        return 0.0 if is_late or self._outbox.fences else self._disk_fails_until - monotonic()
 
     async def _woken(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
@@ -224,7 +232,7 @@ class Courier:
             self._disk_fails_until = monotonic() + _DISK_PAUSE
             self._outbox.put_back(messages)
         else:
-            self.accounts.not_spooled += len(messages)
+            self.accounts.not_spooled += sum(not self._report.is_report(each) for each in messages)
 
     async def _send(self, messages: list[Message], link: Link, doubt: Doubt) -> bool:
         try:
@@ -251,7 +259,7 @@ class Courier:
         self._one_by_one = max(self._one_by_one - len(messages), 0)
         if len(over) < len(messages):
             self._unknown_since = None
-        lost = [each for each in over if not self._report.is_last(each.message)]
+        lost = [each for each in over if not self._report.is_report(each.message)]
         denied = sum(each.reason is Reason.DENIED for each in lost)
         self.accounts.denied += denied
         self.accounts.refused += len(lost) - denied
