@@ -22,6 +22,7 @@ class Proxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._left: int | None = None
+        self._is_mute = False
         self.url = ""
         self.connections = 0
         """Connections made so far."""
@@ -43,8 +44,13 @@ class Proxy:
         """Pass nothing on, and keep all connections."""
         self._flows.clear()
 
+    def mute(self) -> None:
+        """Pass on what clients say, and no answer."""
+        self._is_mute = True
+
     def resume(self) -> None:
         """Pass everything on again."""
+        self._is_mute = False
         self._flows.set()
 
     @asynccontextmanager
@@ -87,6 +93,8 @@ class Proxy:
         """Pass bytes on until one side ends, and end the other then."""
         while data := await reader.read(_CHUNK):
             await self._flows.wait()
+            if is_answer and self._is_mute:
+                continue
             if is_answer and self._left is not None:
                 data, self._left = data[: self._left], self._left - len(data)
             writer.write(data)

@@ -1,17 +1,15 @@
 """The accounts of one worker: what was published, what waits, and what will never arrive."""
 
-from collections.abc import Callable, Iterable
-
+from bridge.crew.backlog import Backlog
 from bridge.crew.outbox import Outbox
-from bridge.crew.spool import Spool
 
 
 class Accounts:
-    """Counts messages; ``spools`` are those of this process."""
+    """Counts messages."""
 
-    def __init__(self, outbox: Outbox, spools: Callable[[], Iterable[Spool]]) -> None:
+    def __init__(self, outbox: Outbox, backlog: Backlog) -> None:
         self._outbox = outbox
-        self._spools = spools
+        self._backlog = backlog
         self.published = 0
         """Acknowledged by the stream."""
         self.refused = 0
@@ -24,13 +22,13 @@ class Accounts:
     @property
     def on_disk(self) -> int:
         """Messages that wait for the stream in spools."""
-        return sum(spool.waiting for spool in self._spools())
+        return self._backlog.waiting
 
     def losses(self) -> dict[str, int]:
         """Messages that will never arrive, so far, by the reason."""
         return {
             "shed": self._outbox.shed,
-            "not_spooled": self.not_spooled + sum(spool.lost for spool in self._spools()),
+            "not_spooled": self.not_spooled + self._backlog.lost,
             "refused": self.refused,
             "denied": self.denied,
         }

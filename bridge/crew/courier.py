@@ -13,12 +13,15 @@ from time import monotonic
 from typing import Final
 
 from bridge.crew.accounts import Accounts
+from bridge.crew.backlog import Backlog
+from bridge.crew.doubt import Doubt
 from bridge.crew.link import FAULTS, Link, Options, PassedOver, UnclearError, UnknownAnswerError, connected
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse
-from bridge.crew.spool import MOST_ADOPTED, Spool
+from bridge.crew.search import UnfinishedError
+from bridge.crew.spool import Spool
 from contracts.publishing import TRY_SECONDS, Reason
 from contracts.servers import hidden
 
@@ -53,17 +56,11 @@ class Courier:
     ) -> None:
         self._outbox = outbox
         self._target = (url, stream, options)
-        self._directory = spool_directory
-        self._spool = Spool.fresh(spool_directory)
-        self._adopted: list[Spool] = []
+        self._backlog = Backlog(spool_directory)
         self._tick = tick
         self._thread = threading.Thread(target=self._run, name="crew-bridge", daemon=True)
         self._wake = asyncio.Event()
         self._link: Link | None = None
-        self._certain: set[Spool] = set()
-        """Of which nothing was sent before, except over this link."""
-        self._unsure = False
-        """Whether the first messages in the outbox may have been sent before, over another link."""
         self._one_by_one = 0
         """Messages to send one by one: one of so many was refused, and it was not said which."""
         self._unknown_since: float | None = None
@@ -73,7 +70,7 @@ class Courier:
         self._down_since = monotonic()
         self._pulse = pulse or Pulse()
         self._report = LossReport(self._pulse.worker)
-        self.accounts = Accounts(outbox, lambda: (self._spool, *self._adopted))
+        self.accounts = Accounts(outbox, self._backlog)
         self._deadline: float | None = None
         self._farewell: Callable[[], None] = _nothing
         self._last_words: Callable[[], None] = _nothing
@@ -119,14 +116,13 @@ class Courier:
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: log.debug("%s", context.get("message")))
-        self._adopted = Spool.left_behind(self._directory)
+        self._backlog.search()
         self._outbox.listen(lambda: _call_soon(loop, self._wake.set))
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_connected())
             await self._carry()
             keeper.cancel()
-        for spool in (self._spool, *self._adopted):
-            spool.close()
+        self._backlog.close()
 
     async def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE
@@ -134,7 +130,6 @@ class Courier:
             try:
                 async with connected(*self._target) as link:
                     self._link, self._failures, pause = link, 0, _FIRST_PAUSE
-                    self._certain = set()
                     self._wake.set()
                     await link.broken()
             except Exception as error:  # Not only `FAULTS`: options and credentials can be wrong in any way.
@@ -164,15 +159,25 @@ class Courier:
     async def _rest(self, seconds: float | None) -> None:
         """Sleep until there is something to do, ``seconds`` at most."""
         if self._link is None:
-            seconds = REPORT_SECONDS if seconds is None else min(seconds, REPORT_SECONDS)
-        elif self._outbox or self._backlog() or self._unreported():
+            pause = self._pause_without_link()
+            seconds = pause if seconds is None else min(seconds, pause)
+        elif self._backlog.next() or (self._may_take() and (self._outbox or self._unreported())):
             seconds = 0
         else:
-            seconds = self._pulse.wait if seconds is None else min(seconds, self._pulse.wait)
+            pause = self._pulse.wait if self._may_take() else self._disk_fails_until - monotonic()
+            pause = min(pause, _DISK_PAUSE) if self._backlog.waiting else pause
+            seconds = pause if seconds is None else min(seconds, pause)
         await self._woken(seconds)
         urgent = self._outbox.fences or self._deadline is not None
-        if not urgent and len(self._outbox) < _BATCH and not self._backlog():
+        if not urgent and len(self._outbox) < _BATCH and not self._backlog.next():
             await self._woken(_LINGER)
+
+    def _pause_without_link(self) -> float:
+        """How long to wait for one, or until the disk is to be tried again."""
+        if not (self._outbox and self._must_not_wait()):
+            return REPORT_SECONDS
+        is_late = self._deadline is not None and monotonic() > self._deadline
+        return 0.0 if is_late or self._outbox.fences else self._disk_fails_until - monotonic()
 
     async def _woken(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
@@ -188,27 +193,38 @@ class Courier:
         urgent = now - self._down_since > PATIENCE_SECONDS or self._outbox.crowded
         return urgent and now > self._disk_fails_until
 
+    def _may_take(self) -> bool:
+        """Whether there is a place for what the outbox has: the stream, or a disk that did not just fail."""
+        if self._link is not None and not self._backlog.own.waiting:
+            return True
+        return monotonic() > self._disk_fails_until or self._outbox.fences > 0
+
     async def _carry_some(self) -> None:
+        if self._link is None or self._may_take():
+            await self._take_some()
+        if self._link is not None and (spool := self._backlog.next()):
+            await self._empty(spool, self._link)
+        elif self._link is not None:
+            self._backlog.search()
+
+    async def _take_some(self) -> None:
         messages, fences = self._outbox.take(self._batch)
         if self._unreported():
             messages.append(self._report.message(self.accounts.losses()))
         if self._link is not None and not self._pulse.wait:
             messages.append(self._pulse.message(self.accounts.totals()))
         safe = not messages or await self._settle(messages)
-        self._outbox.open(fences, safe=safe)
+        self._outbox.open(fences, safe=safe and (not fences or self._backlog.own.holds()))
         if not safe:
             self._keep(messages)
-        if self._link is not None and (spool := self._backlog()):
-            await self._empty(spool, self._link)
 
     async def _settle(self, messages: list[Message]) -> bool:
         """Whether they are acknowledged, or behind everything else on disk."""
-        if self._link is not None and not self._spool.waiting:
-            if await self._send(messages, self._link, again=self._unsure):
-                self._unsure = False
-                return True
-            self._unsure = True
-        return self._spool.append(messages)
+        own = self._backlog.own
+        is_first = self._link is not None and not own.waiting
+        if is_first and self._link is not None and await self._send(messages, self._link, own.doubt):
+            return True
+        return own.append(messages)
 
     def _keep(self, messages: list[Message]) -> None:
         """Neither NATS nor the disk takes them: memory has to, for as long as there is time."""
@@ -216,12 +232,15 @@ class Courier:
             self._disk_fails_until = monotonic() + _DISK_PAUSE
             self._outbox.put_back(messages)
         else:
-            self.accounts.not_spooled += len(messages)
+            self.accounts.not_spooled += sum(not self._report.is_report(each) for each in messages)
 
-    async def _send(self, messages: list[Message], link: Link, *, again: bool = False) -> bool:
+    async def _send(self, messages: list[Message], link: Link, doubt: Doubt) -> bool:
         try:
-            send = link.send_again if again else link.send
-            over = await send(messages, ACK_SECONDS, passing_over=True, patient=self._patient)
+            over = await link.send_once(
+                messages, ACK_SECONDS, doubt, passing_over=True, patient=self._patient
+            )
+        except UnfinishedError:
+            return False
         except FAULTS as error:
             log.debug("not sent: %s", error)
             if isinstance(error, UnclearError):
@@ -240,7 +259,7 @@ class Courier:
         self._one_by_one = max(self._one_by_one - len(messages), 0)
         if len(over) < len(messages):
             self._unknown_since = None
-        lost = [each for each in over if not self._report.is_last(each.message)]
+        lost = [each for each in over if not self._report.is_report(each.message)]
         denied = sum(each.reason is Reason.DENIED for each in lost)
         self.accounts.denied += denied
         self.accounts.refused += len(lost) - denied
@@ -257,22 +276,12 @@ class Courier:
         return self._unknown_since is None or monotonic() - self._unknown_since < TRY_SECONDS
 
     async def _empty(self, spool: Spool, link: Link) -> None:
+        link.meet(spool.doubt)
+        spool.keep_doubt()
         place, messages = spool.first(self._batch)
-        if messages and await self._send(messages, link, again=spool not in self._certain):
+        if messages and await self._send(messages, link, spool.doubt):
             spool.remove(place)
-            self._certain.add(spool)
-        if not spool.waiting:
-            spool.close()
-            self._adopt_more()
-
-    def _adopt_more(self) -> None:
-        """Look for more once all that were adopted are published, if there can be more."""
-        some, lost = self._adopted, sum(spool.lost for spool in self._adopted)
-        if len(some) == MOST_ADOPTED and not lost and not any(spool.waiting for spool in some):
-            self._adopted = Spool.left_behind(self._directory)
-
-    def _backlog(self) -> Spool | None:
-        return next((spool for spool in (self._spool, *self._adopted) if spool.waiting), None)
+        self._backlog.passed(spool)
 
     def _done(self) -> bool:
         if self._deadline is None:
@@ -282,7 +291,7 @@ class Courier:
         if self._pulse.was_heard:
             self._outbox.put(self._pulse.message(self.accounts.totals(), ending=True))
         late = monotonic() > self._deadline
-        carried = self._link is None or not self._backlog()
+        carried = self._link is None or not self._backlog.next()
         return not self._outbox and (late or (carried and not self._unreported()))
 
     def _unreported(self) -> bool:

@@ -1,91 +1,89 @@
-"""Which of some messages the stream holds already, where it is too late for the stream itself to notice.
+"""Doubt: which of the messages that wait may be in the stream already, and from where on to look for them.
 
-A stream knows the ids of what it took lately, and drops what comes twice. Whoever was cut off for longer, and
-does not know what became of the last messages that were sent, has to look.
+A stream drops what comes twice only for as long as its duplicate window says, and one with sources may have
+no such window. So whoever sent something and heard no acknowledgement looks. No clock is asked: what was sent
+lies behind the last message that the stream has acknowledged to its sender.
 """
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Final
-
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
-
-from bridge.crew.message import Message
-from contracts import WebSocketEvent
-from contracts.errors import ContractError
-
-_SECONDS: Final = 2.0
-_MOST: Final = 10_000
-"""More than so many are not looked through: then all is sent again."""
-_CLOCKS: Final = timedelta(minutes=5)
-"""By so much the clocks of the worker and of the stream may differ."""
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Self
 
 
-async def not_stored(
-    client: Client, stream: str, messages: Sequence[Message], window: float
-) -> list[Message]:
-    """Those of ``messages`` that the stream does not hold; all, where they are too young to be in doubt.
+class Position(NamedTuple):
+    """A message of a stream."""
 
-    ``window``: seconds for which the stream notices by itself. Where the stream cannot be looked into, it
-    raises one of `bridge.crew.link.FAULTS`.
-    """
-    oldest = min(map(_created, messages))
-    if datetime.now(UTC) - oldest < timedelta(seconds=window / 2):
-        return list(messages)
-    config = ConsumerConfig(
-        deliver_policy=DeliverPolicy.BY_START_TIME,
-        opt_start_time=oldest - _CLOCKS,
-        filter_subjects=sorted({message.subject for message in messages}),
-        ack_policy=AckPolicy.NONE,
-        headers_only=True,
-        mem_storage=True,
-        num_replicas=1,
-        inactive_threshold=10 * _SECONDS,
-    )
-    stored = await _ids(client, stream, config)
-    return [message for message in messages if message.event_id not in stored]
+    created: str
+    """Which stream: when it was made."""
+    seq: int
 
 
-def _created(message: Message) -> datetime:
-    """When, by the clock of who created it; for what tells nothing of it, now."""
-    try:
-        return WebSocketEvent.from_json(message.payload).timestamp
-    except ContractError:
-        return datetime.now(UTC)
+UNKNOWN: Final = Position("", 0)
+"""Of no stream: all of whatever stream it is lies behind it."""
 
 
-async def _ids(client: Client, stream: str, config: ConsumerConfig) -> set[str]:
-    """The event ids of all that a consumer with ``config`` selects, none if that is too much."""
-    ids: list[str] = []
-    news = asyncio.Event()
+@dataclass(slots=True)
+class Search:
+    """How far the stream has been searched for some messages; one that is broken off goes on there."""
 
-    async def note(message: Msg) -> None:
-        ids.append((message.headers or {}).get(Header.MSG_ID, ""))
-        news.set()
-
-    jetstream, inbox = client.jetstream(timeout=_SECONDS), client.new_inbox()
-    subscription = await client.subscribe(inbox, cb=note)
-    try:
-        info = await jetstream.add_consumer(stream, config.evolve(deliver_subject=inbox))
-        try:
-            async with asyncio.timeout(_SECONDS):
-                while len(ids) < (info.num_pending or 0) <= _MOST:
-                    await news.wait()
-                    news.clear()
-        finally:
-            await _forget(jetstream, stream, info.name)
-    finally:
-        with suppress(Error):
-            await subscription.unsubscribe()
-    return set(ids)
+    ids: frozenset[str]
+    reached: int
+    """Up to this sequence nothing is left to be seen."""
+    stored: dict[str, int] = field(default_factory=dict)
+    """Those of ``ids`` that were found, and where."""
 
 
-async def _forget(jetstream: JetStreamContext, stream: str, consumer: str) -> None:
-    with suppress(Error, OSError):
-        await jetstream.delete_consumer(stream, consumer)
+@dataclass(slots=True)
+class Doubt:
+    """What is known of a queue of messages that are sent in their order."""
+
+    since: Position | None = None
+    """What of the queue is in the stream, and not known to be, lies behind this. None: nothing was sent."""
+    messages: int = 0
+    """So many of the first may have been sent before, over another link."""
+    failing_since: float | None = None
+    """By the monotonic clock: when the stream could first not be searched, and never since."""
+    _search: Search | None = None
+
+    @classmethod
+    def inherited(cls, since: Position) -> Self:
+        """The doubt about a queue that another process left."""
+        return cls(since, sys.maxsize)
+
+    @property
+    def is_about_all(self) -> bool:
+        """Whether nobody knows how many were sent."""
+        return self.messages == sys.maxsize
+
+    def meet(self, base: Position, now: Position) -> None:
+        """A link begins at ``base`` and has come to ``now``: both are of the stream that is there.
+
+        If it is another one, or has lost its end, what was sent may be anywhere in it.
+        """
+        if self.since is None or not self.messages:
+            self.since, self.messages = now, 0
+        elif self.since.created != base.created or self.since.seq > base.seq:
+            self.since = Position(base.created, 0)
+
+    def search(self, ids: Iterable[str]) -> Search:
+        """The search for messages, from where the last one for them was broken off."""
+        wanted = frozenset(ids)
+        if self._search is None or not wanted <= self._search.ids:
+            self._search = Search(wanted, self.since.seq if self.since else 0)
+        return self._search
+
+    def sent(self, count: int) -> None:
+        """The first ``count`` were sent, and what became of them is not known."""
+        self.messages = max(self.messages, count)
+        self._search = None
+
+    def settled(self, ids: Sequence[str], now: Position) -> None:
+        """The first messages, with these ids, are dealt with; the link has come to ``now``."""
+        if not self.is_about_all:
+            self.messages = max(self.messages - len(ids), 0)
+        if not self.messages:
+            self.since, self._search = now, None
+        elif self.since is not None and self._search is not None:
+            found = [self._search.stored.get(each, 0) for each in ids]
+            self.since = self.since._replace(seq=max(self.since.seq, *found))

@@ -12,7 +12,7 @@ from bridge.crew.draft import MAX_EVENT_BYTES, Policy, Redact
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM
 from bridge.crew.outbox import MAX_BYTES
-from bridge.crew.spool import default_directory
+from bridge.crew.state_directory import default_directory
 from bridge.crew.tap import Delivery, Tap
 
 log = logging.getLogger(__name__)

@@ -10,17 +10,19 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
-from nats.js.api import Header, StreamConfig
+from nats.js.api import Header, StreamConfig, StreamInfo, StreamState
 from nats.js.errors import APIError, NoStreamResponseError
 
-from bridge.crew.doubt import not_stored
+from bridge.crew.doubt import Doubt, Position
 from bridge.crew.message import Message
-from contracts.publishing import NO_RESPONDERS, Outcome, Reason, lethal, outcome, sent_size
+from bridge.crew.search import NotPermittedError, Searcher, UnfinishedError
+from contracts.publishing import NO_RESPONDERS, TRY_SECONDS, Outcome, Reason, lethal, outcome, sent_size
 from contracts.servers import login
 from contracts.types import SHORT_LIFE_SECONDS
 
@@ -33,8 +35,6 @@ CONNECT_SECONDS: Final = 2
 PING_SECONDS: Final = 10
 _WATCH_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 1.0
-_WINDOW_SECONDS: Final = 120.0
-"""NATS' own, for which a stream knows a message again."""
 _DENIED: Final = "permissions violation for publish to "
 
 Options = Mapping[str, Any]
@@ -66,11 +66,17 @@ class Link:
     error is lost, and only a timeout tells.
     """
 
-    def __init__(self, client: Client, stream: str, *, expiring: bool, window: float) -> None:
+    def __init__(self, client: Client, stream: str, info: StreamInfo) -> None:
         self._client = client
         self._stream = stream
-        self._expiring = expiring
-        self._window = window
+        self._expiring = bool(info.config.allow_msg_ttl)
+        self._base = Position(str(info.created or ""), info.state.last_seq)
+        self._now = self._base
+        """What the stream has acknowledged last."""
+        limits = info.config.consumer_limits
+        kept = (limits.inactive_threshold if limits else None) or 0
+        self._searcher = Searcher(client, stream, self._is_denied, kept)
+        self._denied: set[str] = set()
         self._inbox = client.new_inbox()
         self._numbers = count()
         self._unacked: dict[str, tuple[Message, asyncio.Future[Reason | None]]] = {}
@@ -109,18 +115,57 @@ class Link:
                 return [PassedOver(batch[0], self._unclear)]
             raise UnclearError(str(error)) from error
 
-    async def send_again(
-        self, batch: Sequence[Message], seconds: float, *, passing_over: bool = False, patient: bool = True
+    async def send_once(
+        self,
+        batch: Sequence[Message],
+        seconds: float,
+        doubt: Doubt,
+        *,
+        passing_over: bool = False,
+        patient: bool = True,
     ) -> list[PassedOver]:
-        """Like `send`, for what may have been sent over another link: what the stream holds is left out.
+        """Like `send`, for the first messages of a queue: what the stream holds already is left out.
 
-        Where it may not be looked into, all is sent, and the stream itself drops what it remembers.
+        Raises `UnfinishedError` as long as that is not known; the link is as good as before.
         """
+        self.meet(doubt)
+        stored = await self._stored(batch[: doubt.messages], doubt) if doubt.messages else {}
+        rest = [message for message in batch if message.event_id not in stored]
         try:
-            batch = await not_stored(self._client, self._stream, batch, self._window)
+            over = await self.send(rest, seconds, passing_over=passing_over, patient=patient)
+        except FAULTS:
+            doubt.sent(len(batch))
+            raise
+        doubt.settled([message.event_id for message in batch], self._now)
+        return over
+
+    def meet(self, doubt: Doubt) -> None:
+        """Judge by the stream that is there where something that was sent may be."""
+        doubt.meet(self._base, self._now)
+
+    async def _stored(self, batch: Sequence[Message], doubt: Doubt) -> Mapping[str, int]:
+        """What of ``batch`` is in the stream, as far as this can be known within a minute."""
+        search = doubt.search(message.event_id for message in batch)
+        reached = search.reached
+        try:
+            await self._searcher.run(search, batch, self._base.seq if doubt.is_about_all else None)
+        except NotPermittedError:
+            log.debug("not known whether it is stored: the stream may not be read")
         except FAULTS as error:
-            log.debug("not known whether it is stored: %s", error)
-        return await self.send(batch, seconds, passing_over=passing_over, patient=patient)
+            if search.reached > reached:
+                doubt.failing_since = None
+            doubt.failing_since = doubt.failing_since or monotonic()
+            if monotonic() - doubt.failing_since < TRY_SECONDS:
+                self.faulty = self.faulty or not isinstance(error, UnfinishedError)
+                raise
+            log.warning("not known whether it is stored: %s: %s", type(error).__name__, error)
+        else:
+            doubt.failing_since = None
+        return search.stored
+
+    def _is_denied(self, subject: str) -> bool:
+        """Whether this user may not publish on what begins so, in lower case, as far as was heard."""
+        return any(denied.startswith(subject) for denied in self._denied)
 
     async def _foreign(self, sent: Sequence[tuple[Message, Ack]]) -> list[Message]:
         """What nobody took, or another stream would have: the stream is there, and not for its subject."""
@@ -165,7 +210,9 @@ class Link:
         if ack is None or ack.done():
             return
         try:
-            ack.set_result(_reason(answer))
+            reason, seq = _read(answer)
+            self._now = self._now if seq is None else self._now._replace(seq=seq)
+            ack.set_result(reason)
         except (Error, ValueError, LookupError) as error:
             ack.set_exception(error if isinstance(error, Error) else Error(f"no acknowledgement: {error}"))
 
@@ -179,6 +226,7 @@ class Link:
         if not is_denial:
             self._unclear = lethal(text) or self._unclear
             return
+        self._denied.add(quoted.strip("'\""))
         meant = {
             m.subject for m, _ in self._unacked.values() if f'"{m.subject.lower()}"' == quoted.strip("'")
         }
@@ -216,16 +264,17 @@ def _takes(pattern: str, subject: str) -> bool:
     return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
 
 
-def _reason(answer: Msg) -> Reason | None:
-    """None if the stream has the message, or why it never will. Else one of `FAULTS`."""
+def _read(answer: Msg) -> tuple[Reason | None, int | None]:
+    """Where the stream has the message, or why it never will. Else raises one of `FAULTS`."""
     if (answer.headers or {}).get(Header.STATUS.value) == str(NO_RESPONDERS):
         raise NoStreamResponseError
-    error = json.loads(answer.data).get("error")
+    said = json.loads(answer.data)
+    error = said.get("error")
     if error is None:
-        return None
+        return None, said.get("seq")
     what, reason = outcome(error["err_code"], error.get("description", ""))
     if what is Outcome.PASS_OVER:
-        return reason
+        return reason, None
     raise APIError(code=error["code"], err_code=error["err_code"], description=error.get("description", ""))
 
 
@@ -321,9 +370,7 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
         await _close(client)
         raise
     try:
-        config = await _config(client, stream)
-        expiring, window = bool(config.allow_msg_ttl), config.duplicate_window or _WINDOW_SECONDS
-        links.append(Link(client, stream, expiring=expiring, window=window))
+        links.append(Link(client, stream, await _info(client, stream)))
         await links[0].open()
         end_if_cancelled(asked)
         yield links[0]
@@ -350,13 +397,13 @@ async def _close(client: Client) -> None:
             await client.close()
 
 
-async def _config(client: Client, stream: str) -> StreamConfig:
-    """What the stream is; nothing where this may not be asked."""
+async def _info(client: Client, stream: str) -> StreamInfo:
+    """How the stream is; nothing where this may not be asked."""
     try:
-        info = await client.jetstream(timeout=CONNECT_SECONDS).stream_info(stream)
+        return await client.jetstream(timeout=CONNECT_SECONDS).stream_info(stream)
     except TimeoutError:
-        return StreamConfig()
-    return info.config
+        nothing = StreamState(messages=0, bytes=0, first_seq=0, last_seq=0, consumer_count=0)
+        return StreamInfo(config=StreamConfig(), state=nothing)
 
 
 async def _note(error: Exception) -> None:

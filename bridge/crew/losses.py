@@ -1,6 +1,7 @@
 """The loss report: an event that says how many never arrived, so that a hole in a sequence has its reason."""
 
 import logging
+from collections import deque
 from collections.abc import Mapping
 from time import monotonic
 from typing import Final
@@ -15,6 +16,7 @@ COMPONENT: Final = "crew-tap"
 REPORT_SECONDS: Final = 1.0
 """How often losses are reported."""
 _MOST_KINDS: Final = 20
+_MOST_REPORTS: Final = 64
 
 
 class LossReport:
@@ -24,7 +26,7 @@ class LossReport:
         self._worker = worker
         self._reported = 0
         self._when = 0.0
-        self._last = ""
+        self._reports: deque[str] = deque(maxlen=_MOST_REPORTS)
         self._passed_over: dict[tuple[str, str], str] = {}
 
     def passed_over(self, over: PassedOver) -> None:
@@ -55,9 +57,9 @@ class LossReport:
                 **({"passed_over": sorted(self._passed_over.values())} if self._passed_over else {}),
             )
         )
-        self._last = report.event_id
+        self._reports.append(report.event_id)
         return report
 
-    def is_last(self, message: Message) -> bool:
-        """Whether it is the last report, which itself is no loss to report."""
-        return message.event_id == self._last
+    def is_report(self, message: Message) -> bool:
+        """Whether it is one of the last reports, which themselves are no loss to report."""
+        return message.event_id in self._reports

@@ -7,6 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from bridge.crew.doubt import Doubt
 from bridge.crew.link import FAULTS, Link, Options, PassedOver, cancellations, connected, end_if_cancelled
 from bridge.crew.message import STREAM, Message
 from contracts import WebSocketEvent
@@ -59,26 +60,24 @@ class EventPublisher:
         take raises: `ValueError` if it is too large, `PermissionError` if it may not be published.
         """
         message = Message.of(event)
-        pause, again, asked = _FIRST_PAUSE, False, cancellations()
+        pause, doubt, asked = _FIRST_PAUSE, Doubt(), cancellations()
         until = monotonic() + TRY_SECONDS
-        while not await self._attempt(message, again=again, patient=monotonic() < until):
+        while not await self._attempt(message, doubt, patient=monotonic() < until):
             end_if_cancelled(asked)
             self.retries += 1
-            again = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         self.published += 1
         end_if_cancelled(asked)
 
-    async def _attempt(self, message: Message, *, again: bool, patient: bool) -> bool:
+    async def _attempt(self, message: Message, doubt: Doubt, *, patient: bool) -> bool:
         async with self._alone if self._careful else nullcontext():
             try:
                 link = await self._connected()
                 self._in_flight += 1
                 is_only = self._in_flight == 1
                 try:
-                    send = link.send_again if again else link.send
-                    over = await send([message], _ACK_SECONDS, patient=patient)
+                    over = await link.send_once([message], _ACK_SECONDS, doubt, patient=patient)
                 finally:
                     is_only, self._in_flight = is_only and self._in_flight == 1, self._in_flight - 1
             except FAULTS as error:

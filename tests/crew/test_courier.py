@@ -296,11 +296,11 @@ async def test_what_was_stored_and_waits_in_memory_is_stored_once_however_late_i
     mortal_server.start()
     await mortal_server.make_stream(duplicate_window=_SHORT)
     doubtful = [message(f"t{n}", source) for n in range(20)]
-    await _publish(mortal_server.url, doubtful[:10])
-    await _forgotten(mortal_server.url)
     async with proxied(mortal_server.url) as proxy:
         outbox, courier = hire(proxy.url)
         assert await asyncio.to_thread(courier.flush, 10)
+        await _publish(mortal_server.url, doubtful[:10])
+        await _forgotten(mortal_server.url)
 
         proxy.stall()
         for one in doubtful:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge.crew.message import Message
-from bridge.crew.spool import Spool, default_directory
+from bridge.crew.spool import Spool
+from bridge.crew.state_directory import default_directory
 
 LEAVE = """
 import os, sys
@@ -101,16 +102,47 @@ def test_a_disk_that_takes_nothing_is_no_error(tmp_path: Path) -> None:
     assert (spool.waiting, spool.lost) == (0, 0)
 
 
-def test_a_file_that_breaks_is_given_up_and_counted(tmp_path: Path) -> None:
-    spool = Spool.fresh(tmp_path)
-    spool.append(messages("a", "b"))
-    spool.close()
-    (path,) = tmp_path.glob("*.sqlite")
-    path.write_bytes(b"broken" * 4_000)
+def large(count: int) -> list[Message]:
+    return [Message(f"m{n}", "task.completed._._", b"x" * 2_000, short_lived=False) for n in range(count)]
 
-    assert spool.first(10) == (0, [])
-    assert (spool.waiting, spool.lost) == (0, 2)
-    spool.append(messages("c"))
+
+def overwrite(path: Path, place: int, size: int) -> None:
+    """Break a part of a file; below 0 ``place`` counts from its end."""
+    with path.open("r+b") as file:
+        file.seek(place if place >= 0 else path.stat().st_size + place)
+        file.write(b"broken" * (size // 6))
+
+
+def read_all(spool: Spool) -> list[str]:
+    names = []
+    while spool.waiting:
+        place, some = spool.first(256)
+        names += [message.event_id for message in some]
+        spool.remove(place)
+    return names
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize("place", [2_000_000, -40_000])
+def test_what_can_be_read_of_a_file_that_broke_is_published_and_the_rest_is_counted(
+    tmp_path: Path, place: int, *, is_open: bool
+) -> None:
+    spool = Spool.fresh(tmp_path)
+    assert spool.append(large(3_000))
+    if not is_open:
+        spool.close()
+    (path,) = tmp_path.glob("*.sqlite")
+    overwrite(path, place, 30_000)
+    if not is_open:
+        (spool,) = Spool.left_behind(tmp_path)
+
+    read = read_all(spool)
+    spool.close()
+    known = spool.lost if place > 0 or is_open else 3_000 - len(read)
+    assert (len(read) + known, spool.lost > 0, len(read) > 2_900) == (3_000, True, True)
+    assert read == sorted(read, key=lambda name: int(name[1:]))
+    assert [file.suffix for file in tmp_path.iterdir() if file.name != "guard"] == [".broken"]
+    assert spool.append(messages("c"))
     assert spool.first(10)[1] == messages("c")
     spool.close()
 
