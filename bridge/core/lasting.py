@@ -26,11 +26,11 @@ class Lasting:
     Their tokens are kept as hashes: the tokens themselves would take ten times the room.
     """
 
-    __slots__ = ("_most", "_seqs", "_tokens", "known_from")
+    __slots__ = ("_most", "_seqs", "_step", "_tokens", "known_from")
 
-    def __init__(self, known_from: int, most: int = _MOST) -> None:
+    def __init__(self, known_from: int, most: int = _MOST, step: int = _A_STEP) -> None:
         self.known_from = known_from
-        self._most = most
+        self._most, self._step = most, step
         self._seqs = array("q")
         self._tokens = tuple(array("q") for _ in Pattern._fields)
 
@@ -63,7 +63,7 @@ class Lasting:
         before ``known_from`` is not known, and never among them.
         """
         begin = bisect_right(self._seqs, after)
-        end = min(bisect_right(self._seqs, upto, lo=begin), begin + _A_STEP)
+        end = min(bisect_right(self._seqs, upto, lo=begin), begin + self._step)
         selected = {place for pattern in patterns for place in self._selected(pattern, begin, end)}
         missing = [seq for place in sorted(selected) if (seq := self._seqs[place]) not in found]
         is_all = end == len(self._seqs) or self._seqs[end] > upto

@@ -425,6 +425,36 @@ class Bridge(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(
         index=who,
+        burst=st.lists(facts, min_size=20, max_size=40),
+        step=st.integers(1, 4),
+        back=st.integers(0, 40),
+        is_new=st.booleans(),
+        read=st.sampled_from([1, 5, 1_000]),
+    )
+    def remove_while_one_is_away(
+        self, index: int, burst: list[Fact], step: int, back: int, is_new: bool, read: int
+    ) -> None:
+        client = self._pick(index)
+        self._disconnect(client)
+        since = 0 if is_new else max(0, client.connection.resume_point(self.log.head) - back)
+        self.publish_a_burst(burst)
+        known = [fact.seq for fact in self.facts if fact.first is None and fact.seq > since]
+        self.stream.remove(*known[1::step])
+        name, names = client.connection.client_id, sorted(client.subscriptions)
+        epoch = None if is_new else self.log.epoch
+        self._connect(name, names, client.filter, client.connection.batch, since, epoch)
+        self._finish_flush()
+        self._flush_once()
+        while self.stream.asked:
+            self._read(self.stream.asked.pop(), read)
+            for request, chunk in self.answers:
+                self.hub.supply(request, chunk)
+            self.answers.clear()
+            self._flush_once()
+
+    @precondition(lambda self: self.clients)
+    @rule(
+        index=who,
         subscriptions=names,
         since=cursors,
         epoch=epochs,
