@@ -113,22 +113,26 @@ class Cursor:
         return self._page(chunk.later(self.position), min(chunk.upto, log.floor, end), max_bytes)
 
     def _page(self, source: Iterator[Entry], end: int, max_bytes: int) -> Page:
-        """What the first segment wants of ``source``, which holds all of it up to ``end``."""
+        """What the first segment wants of ``source``, which holds all of it up to ``end``.
+
+        A page that is full ends with what was looked at last: what a gap names may begin right behind it.
+        """
         segment = self.todo[0]
         entries: list[Entry] = []
-        size, is_common = 0, True
+        size, is_common, seen = 0, True, self.position
         most = max(1, _MAX_ASKED // (len(segment.views) + len(segment.unless)))
         for scanned, entry in enumerate(source):
             if entry.seq > end:
                 break
             if scanned == most:
-                return Page(entries, entry.seq - 1, is_common=is_common)
+                return Page(entries, seen, is_common=is_common)
             is_common = is_common and entry.client_id is None
             if entry.client_id in (None, self._client_id) and segment.wants(entry):
                 size += len(entry.frame)
                 if entries and size > max_bytes:
-                    return Page(entries, entry.seq - 1, is_common=is_common)
+                    return Page(entries, seen, is_common=is_common)
                 entries.append(entry)
+            seen = entry.seq
         return Page(entries, end, is_common=is_common)
 
     def likeness(self, log: Log, chunk: Chunk | None, max_bytes: int) -> Likeness | None:
