@@ -371,7 +371,7 @@ class Bridge(RuleBasedStateMachine):
         assert recovery is not None
         count = self._count(client, recovery.from_ - 1, chunk)
         if recovery.count is None and not is_owed and chunk is not None and chunk.lost is not None:
-            count = None  # everything that is kept begins later than what was asked for, and is another question
+            count = None  # everything that is kept begins later than what was asked for: another question
         if recovery.from_ > begin + 1:
             assert client.changes > MAX_GIVEN / 2
             reason = "too_many"
