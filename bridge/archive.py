@@ -7,8 +7,9 @@ from typing import Final
 import structlog
 
 from bridge.core.entry import Entry
-from bridge.core.history import Chunk, Request
+from bridge.core.history import Chunk, Request, with_gaps
 from bridge.core.hub import Hub
+from bridge.core.lasting import stretches
 from bridge.intake import entry_of
 from bridge.shelf import Shelf
 from contracts.codec import StoredMessage
@@ -149,9 +150,26 @@ class Archive:
                 entries.append(entry)
             if number % _DECODED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        chunk = Chunk(request.epoch, request.patterns, request.after, upto, tuple(entries), lost)
+        holes = await self._holes(request, [message.seq for message in messages], upto, lost)
+        told = with_gaps(entries, holes)
+        chunk = Chunk(request.epoch, request.patterns, request.after, upto, told, lost, holes)
         self._shelf.put(request, chunk)
         return chunk
+
+    async def _holes(
+        self, request: Request, found: list[int], upto: int, lost: tuple[int, int] | None
+    ) -> list[tuple[int, int]]:
+        """What of the read was here once, was to last, and is gone, but for what is ``lost`` anyway."""
+        after = max(request.after, lost[1] if lost else 0)
+        known, missing, lasting = set(found), list[int](), self._hub.log.lasting
+        while after < upto:
+            more, after = lasting.missing(request.patterns, after, upto, known)
+            missing += more
+            await asyncio.sleep(0)
+        holes = stretches(missing, found)
+        if holes:
+            log.warning("events removed", first=holes[0][0], last=holes[-1][1], count=len(missing))
+        return holes
 
 
 def _is_asked_for(entry: Entry, request: Request) -> bool:

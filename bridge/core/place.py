@@ -12,6 +12,8 @@ class Place(NamedTuple):
 
     after: int
     begin: int
+    owed: int
+    """Of what lies after it, what is gone for good is told."""
     reason: RecoveryReason | None
     """None for a client without a cursor: it begins at the head."""
 
@@ -26,9 +28,11 @@ def locate(
     """
     after, reason = _judge(log, since, epoch, chunk)
     least = 0 if max_replay is None else log.head - max_replay
+    has_been_there = reason in {"replayed", "too_old"} and (since, epoch) != (0, None)
+    owed = after if has_been_there else log.head
     if reason is None or after >= least:
-        return Place(after, after, reason)
-    return Place(after, least, "stream_reset" if reason == "stream_reset" else "too_many")
+        return Place(after, after, owed, reason)
+    return Place(after, least, owed, "stream_reset" if reason == "stream_reset" else "too_many")
 
 
 def _judge(

@@ -130,7 +130,12 @@ def _connection(
 def _open(shore: Shore, connection: Connection, remote: str | None, found: Found) -> None:
     """Take the connection in, and say so."""
     recovery = shore.hub.open(
-        connection, found.since, found.epoch, found.chunk, is_verified=found.is_verified
+        connection,
+        found.since,
+        found.epoch,
+        found.chunk,
+        is_verified=found.is_verified,
+        is_owed=found.is_owed,
     )
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
