@@ -86,8 +86,12 @@ class Cursor:
 
     @property
     def safe(self) -> int:
-        """The ``seq`` up to which nothing is left to read, looking back included."""
-        return min([self.position, *(segment.after for segment in self.todo if segment.is_backfill)])
+        """The ``seq`` up to which nothing is left to read, looking back included.
+
+        A look back that is being read has been given up to ``position``: less would give it twice.
+        """
+        _, *later = self.todo
+        return min([self.position, *(segment.after for segment in later if segment.is_backfill)])
 
     def is_at(self, head: int) -> bool:
         """Whether nothing is left to read."""

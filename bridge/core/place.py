@@ -48,7 +48,8 @@ def _judge(
     if since == 0 and epoch is None:
         return max(since, oldest), "replayed"
     is_loss = since < oldest and log.lasting.any_in(since, oldest)
-    return since, "too_old" if is_loss else "replayed"
+    is_gap_to_come = max(since, log.floor) < log.newest_gap
+    return since, "too_old" if is_loss or is_gap_to_come else "replayed"
 
 
 def _last_lost(log: Log, since: int, chunk: Chunk | None) -> int:

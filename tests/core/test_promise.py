@@ -348,7 +348,8 @@ class Bridge(RuleBasedStateMachine):
         is_loss = since < oldest and (
             since < self.began or any(since < f.seq <= oldest and not f.is_passing for f in self.facts)
         )
-        return since, "too_old" if is_loss else "replayed"
+        is_gap_to_come = any(f.first is not None and f.seq > max(since, self.log.floor) for f in self.facts)
+        return since, "too_old" if is_loss or is_gap_to_come else "replayed"
 
     def _found(self, connection: Connection, command: dict[str, Any]) -> Found | None:
         start = start_of(connection, json.dumps(command))
