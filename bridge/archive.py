@@ -24,6 +24,8 @@ Read = Callable[
 
 SHELF_BYTES: Final = 16 * 1024**2
 _RETRY_SECONDS: Final = 0.5
+_MEMORY_SECONDS: Final = 1.0
+"""An answer that another was given so lately is not asked for again."""
 _DECODED_AT_ONCE: Final = 32
 """Half a millisecond; then others have their turn."""
 
@@ -66,7 +68,11 @@ class Archive:
         if chunk is not None:
             self.shared += 1
             asyncio.get_running_loop().call_soon(self._hub.supply, request, chunk)
-        elif request in self._open:
+        else:
+            self._line_up(request)
+
+    def _line_up(self, request: Request) -> None:
+        if request in self._open:
             self.shared += 1
         else:
             self._open.add(request)
@@ -75,16 +81,17 @@ class Archive:
     async def ask(self, request: Request) -> Chunk:
         """The answer to ``request`` for somebody other than the hub; waits as long as it takes.
 
-        Raises `OSError` once the stream is another one.
+        What was read longer ago, and not to the end, may be gone by now: it is no answer. Raises `OSError`
+        once the stream is another one.
         """
-        chunk = self._shelf.find(request)
+        chunk = self._shelf.find_certain(request, _MEMORY_SECONDS)
         if chunk is not None:
             self.shared += 1
             return chunk
         answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
         asking = self._asked.setdefault(request, set())
         asking.add(answer)
-        self.fetch(request)
+        self._line_up(request)
         try:
             return await answer
         finally:
@@ -118,7 +125,7 @@ class Archive:
                 self._give_up(request)
                 return
             try:
-                chunk = self._shelf.find(request) or await self._read(request, read)
+                chunk = self._on_shelf(request) or await self._read(request, read)
             except OSError as error:
                 self.failures += 1
                 self.failed.set()
@@ -126,6 +133,11 @@ class Archive:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._tell(request, chunk)
+
+    def _on_shelf(self, request: Request) -> Chunk | None:
+        if request in self._asked:
+            return self._shelf.find_certain(request, _MEMORY_SECONDS)
+        return self._shelf.find(request)
 
     def _give_up(self, request: Request) -> None:
         """The hub has let go of all who waited for another stream."""
