@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from bridge.core.counters import Counters
 from bridge.web.acceptor import Visitors
@@ -18,10 +18,12 @@ _MALFORMED: Final = (HttpProcessingError, web.RequestPayloadError)
 _CODE: Final = "invalid_http"
 _TOO_LARGE: Final = "a header is larger than 64 KiB, or the address than 8 KiB"
 _NO_HTTP: Final = "this is no HTTP request"
+_ENCODED: Final = "the body has an encoding that is not taken"
 _PLAIN: Final = "text/plain"
 _REASONS: Final = {
     404: "there is nothing at this path",
     405: "this path does not take this method",
+    500: "the bridge has failed; its log says how",
     417: "only 100-continue can be expected",
 }
 
@@ -90,12 +92,10 @@ class HttpConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what could not be read, or in which a handler failed."""
         if not isinstance(exc, _MALFORMED):
-            return super().handle_error(request, status, exc, message)
+            return _closing(_plain(super().handle_error(request, status, exc, message).status))
         self._counters.refused[_CODE] += 1
         self._tell(exc)
-        response = _failure(400, _CODE, _reason(exc))
-        response.force_close()
-        return response
+        return _closing(_failure(400, _CODE, _reason(exc)))
 
     def log_exception(self, *words: Any, **details: Any) -> None:
         """Log a fault of ours; of each kind of a client's there is a line a minute, without a quote."""
@@ -122,18 +122,35 @@ class HttpConnection(web.RequestHandler):
 
 
 def _reason(error: BaseException) -> str:
-    return _TOO_LARGE if isinstance(error, LineTooLong) else _NO_HTTP
+    match error:
+        case LineTooLong():
+            return _TOO_LARGE
+        case ContentEncodingError():
+            return _ENCODED
+        case _:
+            return _NO_HTTP
 
 
 def _readable(response: web.StreamResponse) -> web.StreamResponse:
     """A refusal of aiohttp's own, which is plain text and may quote, as the routes' refusals are."""
     if not isinstance(response, web.HTTPError) or response.content_type != _PLAIN:
         return response
-    reason = _REASONS.get(response.status, HTTPStatus(response.status).phrase)
-    answer = _failure(response.status, HTTPStatus(response.status).name.lower(), reason)
+    answer = _plain(response.status)
     if "Allow" in response.headers:
         answer.headers["Allow"] = response.headers["Allow"]
     return answer
+
+
+def _plain(status: int) -> web.Response:
+    """What there is to say where nothing is known but the status."""
+    known = HTTPStatus(status)
+    return _failure(status, known.name.lower(), _REASONS.get(status, known.phrase))
+
+
+def _closing(response: web.Response) -> web.Response:
+    """The last one of its connection."""
+    response.force_close()
+    return response
 
 
 def _failure(status: int, code: str, reason: str) -> web.Response:

@@ -24,8 +24,10 @@ _SOCKET_BUFFER_BYTES: Final = 128 * 1024
 """What the kernel may hold for a client that does not read; left alone it takes up to 4 MiB."""
 _HEADER_BYTES: Final = 64 * 1024
 """Of one header: the cookies of a proxy that asks who one is come to 16 KiB."""
-_KEEP_ALIVE_SECONDS: Final = 75.0
-"""How long a connection that was answered is kept for the next request: longer than most proxies do."""
+_KEEP_ALIVE_SECONDS: Final = 620.0
+"""How long a connection that was answered is kept for the next request: longer than proxies keep theirs, some
+of them for 600, or they send one into a connection that is being closed. Where room is needed it goes sooner.
+"""
 _SHUTDOWN_SECONDS: Final = 1.0
 """How long a request may still take when the server closes; WebSockets were ended before."""
 

@@ -11,11 +11,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+from bridge.config import Settings
 from bridge.crew import EventPublisher
+from bridge.service import Bridge, Running
+from bridge.web.server import listening
+from bridge.web.shore import SHORE
 from contracts import create_task_event
 from tests.client import PREFIX, Json, Listener
 from tests.conftest import Client, StartBridge
@@ -346,6 +351,11 @@ _UNREADABLE: dict[str, tuple[str, int, str]] = {
         400,
         "invalid_json",
     ),
+    "no encoding": (
+        f"{_POST}Content-Encoding: br\r\nContent-Length: {len(_SECRET)}\r\n\r\n{_SECRET}",
+        400,
+        "invalid_http",
+    ),
     "behind a request": (f"GET /healthz {_TO}\r\n{_SECRET}\0\r\n\r\n", 400, "invalid_http"),
     "behind a refused handshake": (
         handshake(f"{PREFIX}/ws/global?since=x").decode() + f"{_SECRET}\0\r\n\r\n",
@@ -383,9 +393,10 @@ async def test_a_request_that_cannot_be_read_is_counted_and_quoted_nowhere(
     assert _SECRET not in bridge.errors
     assert "Traceback" not in bridge.errors
     told = [line for line in bridge.errors.splitlines() if " refused: " in line]
-    assert len(told) == 2, told
+    assert len(told) == 3, told
     assert "no HTTP request" in told[0]
     assert re.search("larger than 64 KiB.* why=LineTooLong", told[1])
+    assert re.search("encoding that is not taken.* why=ContentEncodingError", told[2])
 
 
 async def test_what_is_not_there_is_answered_as_all_refusals_are(bridge: Client) -> None:
@@ -394,6 +405,24 @@ async def test_what_is_not_there_is_answered_as_all_refusals_are(bridge: Client)
     status, answer = await bridge.send("POST", "/metrics")
     assert (status, answer["code"]) == (405, "method_not_allowed")
     assert "Allow: GET,HEAD" in await _answer(bridge, f"PUT /metrics {_TO}Connection: close\r\n\r\n".encode())
+
+
+async def test_a_fault_of_the_bridge_is_logged_and_answered_as_all_refusals_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(_: web.Request) -> web.Response:
+        raise ZeroDivisionError(_SECRET)
+
+    app = web.Application()
+    app[SHORE] = Bridge(Settings()).shore
+    app.router.add_get("/", fail)
+    async with listening(app, "127.0.0.1", 0, room=10) as url:
+        status, answer = await Client(Running(url, "")).get("/")
+    assert (status, answer["code"]) == (500, "internal_server_error")
+    assert _SECRET not in str(answer)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
 
 
 async def _answer(bridge: Client, data: bytes) -> str:
