@@ -15,7 +15,17 @@ from typing import Final
 from bridge.crew.accounts import Accounts
 from bridge.crew.backlog import Backlog
 from bridge.crew.doubt import Doubt
-from bridge.crew.link import FAULTS, Link, Options, PassedOver, UnclearError, UnknownAnswerError, connected
+from bridge.crew.link import (
+    FAULTS,
+    Link,
+    Options,
+    PassedOver,
+    UnclearError,
+    UnknownAnswerError,
+    cancellations,
+    connected,
+    end_if_cancelled,
+)
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
@@ -125,7 +135,7 @@ class Courier:
         self._backlog.close()
 
     async def _keep_connected(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, asked = _FIRST_PAUSE, cancellations()
         while True:
             try:
                 async with connected(*self._target) as link:
@@ -135,6 +145,7 @@ class Courier:
             except Exception as error:  # Not only `FAULTS`: options and credentials can be wrong in any way.
                 self._complain(error)
             self._lose(self._link)
+            end_if_cancelled(asked)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -133,7 +133,7 @@ class Link:
         rest = [message for message in batch if message.event_id not in stored]
         try:
             over = await self.send(rest, seconds, passing_over=passing_over, patient=patient)
-        except FAULTS:
+        except BaseException:
             doubt.sent(len(batch))
             raise
         doubt.settled([message.event_id for message in batch], self._now)
@@ -145,10 +145,10 @@ class Link:
 
     async def _stored(self, batch: Sequence[Message], doubt: Doubt) -> Mapping[str, int]:
         """What of ``batch`` is in the stream, as far as this can be known within a minute."""
-        search = doubt.search(message.event_id for message in batch)
+        search = doubt.search((message.event_id, message.subject) for message in batch)
         reached = search.reached
         try:
-            await self._searcher.run(search, batch, self._base.seq if doubt.is_about_all else None)
+            await self._searcher.run(search, self._base.seq if doubt.is_about_all else None)
         except NotPermittedError:
             log.debug("not known whether it is stored: the stream may not be read")
         except FAULTS as error:

@@ -368,6 +368,23 @@ def test_options_that_are_wrong_lose_no_event(
     assert "no connection to NATS: TypeError" in caplog.text
 
 
+async def test_a_courier_ends_at_whatever_moment_of_connecting_it_is_told_to(tmp_path: Path) -> None:
+    """nats-py loses cancellations that come while it connects."""
+    for tenths in range(400):
+        courier = Courier(
+            Outbox(), "nats://127.0.0.1:1", stream=STREAM, options=None, spool_directory=tmp_path,
+            tick=lambda: None,
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            connecting = group.create_task(courier._keep_connected())
+            await asyncio.wait([connecting], timeout=tenths / 20_000)
+            connecting.cancel()
+            await asyncio.wait([connecting], timeout=1)
+            is_over = connecting.done()
+            connecting.cancel()
+        assert is_over
+
+
 def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], source: str) -> None:
     outbox, courier = hire("nats://127.0.0.1:1")
     outbox.put(message("t1", source))
