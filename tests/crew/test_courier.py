@@ -9,10 +9,11 @@ from pathlib import Path
 import nats
 import pytest
 
-from bridge.crew.courier import ACK_SECONDS, Courier
+from bridge.crew.courier import Courier
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM, Message
 from bridge.crew.outbox import Outbox
+from bridge.crew.sender import ACK_SECONDS
 from bridge.crew.spool import MOST_ADOPTED, Spool
 from contracts import create_execution_event, create_task_event
 from tests.crew.stored import Stored, everything
