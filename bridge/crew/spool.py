@@ -16,7 +16,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -34,8 +33,6 @@ MOST_ADOPTED: Final = 16
 """Each is an open file or two of the worker's, and an outage can leave thousands."""
 _PAUSE_SECONDS: Final = 1.0
 _PAGE: Final = 1_000
-_MOST_NAMES: Final = 20_000
-_MOST_SUBJECTS: Final = 256
 
 
 class Spool:
@@ -103,7 +100,7 @@ class Spool:
             log.log(tone if os.path.lexists(path) else logging.DEBUG, "%s cannot be read: %s", path, error)
             spool._release()
             return None
-        spool.doubt = Doubt.inherited(spool._kept or UNKNOWN, spool._names)
+        spool.doubt = Doubt.inherited(spool._kept or UNKNOWN)
         if spool.waiting:
             return spool
         spool.close()
@@ -169,17 +166,12 @@ class Spool:
             self.remove(rows[-1][0])
         return rows[-1][0], messages
 
-    def _names(self) -> list[Name]:
-        """Of the oldest messages: as many as a search can be for."""
-        names: list[Name] = []
-        subjects: set[str] = set()
-        with suppress(sqlite3.Error):
-            for name in self._file.names(self._published, _MOST_NAMES) if self._file else []:
-                subjects.add(name[1])
-                if len(subjects) > _MOST_SUBJECTS:
-                    break
-                names.append(name)
-        return names
+    def names(self, limit: int) -> list[Name]:
+        """Of the oldest messages; fewer where they cannot be read."""
+        try:
+            return self._file.names(self._published, limit) if self._file else []
+        except sqlite3.Error:
+            return []
 
     def remove(self, place: int) -> None:
         """Forget everything up to ``place``: it is published, or cannot be read.
