@@ -5,10 +5,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from bridge.crew.doubt import Name
 from bridge.crew.spool import MOST_ADOPTED, Spool
 
 _SEARCH_SECONDS: Final = 60.0
 """How often files are looked for that were left, or could not be read before."""
+_MOST_NAMES: Final = 20_000
+_MOST_SUBJECTS: Final = 256
 
 
 class Backlog:
@@ -51,6 +54,20 @@ class Backlog:
         self._lost_before += sum(spool.lost for spool in self._adopted if not spool.waiting)
         self._adopted = [spool for spool in self._adopted if spool.waiting]
         self._adopted += Spool.left_behind(self._directory, MOST_ADOPTED - len(self._adopted), tone)
+        for spool in self._adopted:
+            spool.doubt.ahead = self._names
+
+    def _names(self) -> list[Name]:
+        """Of what others left, in its order: as many as a search can be for."""
+        names: list[Name] = []
+        subjects: set[str] = set()
+        for spool in self._adopted:
+            for name in spool.names(_MOST_NAMES - len(names)):
+                subjects.add(name[1])
+                if len(subjects) > _MOST_SUBJECTS:
+                    return names
+                names.append(name)
+        return names
 
     def passed(self, spool: Spool) -> None:
         """Release a spool if all that was in it is published, and look for more if there may be."""

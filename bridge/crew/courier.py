@@ -15,23 +15,19 @@ from typing import Final
 from bridge.crew.accounts import Accounts
 from bridge.crew.backlog import Backlog
 from bridge.crew.doubt import Doubt
-from bridge.crew.link import FAULTS, Link, Options, PassedOver, UnclearError, UnknownAnswerError, connected
+from bridge.crew.link import Link, Options, cancellations, connected, end_if_cancelled
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse
-from bridge.crew.search import UnfinishedError
+from bridge.crew.sender import ACK_SECONDS, BATCH, Sender
 from bridge.crew.spool import Spool
-from contracts.publishing import TRY_SECONDS, Reason
 from contracts.servers import hidden
 
 log = logging.getLogger(__name__)
 
-ACK_SECONDS: Final = 2.0
-"""How long a server may take to acknowledge a batch before it counts as gone."""
 PATIENCE_SECONDS: Final = 2.5
 """How long messages wait in memory for a connection, unless somebody waits for them to be safe."""
-_BATCH: Final = 256
 _LINGER: Final = 0.02
 """Seconds for more to come: one waking then serves many events. A quarter of it costs crews twice as much."""
 _DISK_PAUSE: Final = 1.0
@@ -61,16 +57,13 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name="crew-bridge", daemon=True)
         self._wake = asyncio.Event()
         self._link: Link | None = None
-        self._one_by_one = 0
-        """Messages to send one by one: one of so many was refused, and it was not said which."""
-        self._unknown_since: float | None = None
-        """When an answer first came that we do not know, and nothing was taken since."""
         self._disk_fails_until = 0.0
         self._failures = 0
         self._down_since = monotonic()
         self._pulse = pulse or Pulse()
         self._report = LossReport(self._pulse.worker)
         self.accounts = Accounts(outbox, self._backlog)
+        self._sender = Sender(self.accounts, self._report)
         self._deadline: float | None = None
         self._farewell: Callable[[], None] = _nothing
         self._last_words: Callable[[], None] = _nothing
@@ -125,7 +118,7 @@ class Courier:
         self._backlog.close()
 
     async def _keep_connected(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, asked = _FIRST_PAUSE, cancellations()
         while True:
             try:
                 async with connected(*self._target) as link:
@@ -135,6 +128,7 @@ class Courier:
             except Exception as error:  # Not only `FAULTS`: options and credentials can be wrong in any way.
                 self._complain(error)
             self._lose(self._link)
+            end_if_cancelled(asked)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -169,7 +163,7 @@ class Courier:
             seconds = pause if seconds is None else min(seconds, pause)
         await self._woken(seconds)
         urgent = self._outbox.fences or self._deadline is not None
-        if not urgent and len(self._outbox) < _BATCH and not self._backlog.next():
+        if not urgent and len(self._outbox) < BATCH and not self._backlog.next():
             await self._woken(_LINGER)
 
     def _pause_without_link(self) -> float:
@@ -208,7 +202,7 @@ class Courier:
             self._backlog.search()
 
     async def _take_some(self) -> None:
-        messages, fences = self._outbox.take(self._batch)
+        messages, fences = self._outbox.take(self._sender.batch)
         if self._unreported():
             messages.append(self._report.message(self.accounts.losses()))
         if self._link is not None and not self._pulse.wait:
@@ -235,50 +229,15 @@ class Courier:
             self.accounts.not_spooled += sum(not self._report.is_report(each) for each in messages)
 
     async def _send(self, messages: list[Message], link: Link, doubt: Doubt) -> bool:
-        try:
-            over = await link.send_once(
-                messages, ACK_SECONDS, doubt, passing_over=True, patient=self._patient
-            )
-        except UnfinishedError:
-            return False
-        except FAULTS as error:
-            log.debug("not sent: %s", error)
-            if isinstance(error, UnclearError):
-                self._one_by_one = len(messages)
-            if isinstance(error, UnknownAnswerError):
-                self._unknown_since = self._unknown_since or monotonic()
-            self._lose(link)
-            return False
-        self._account(messages, over)
+        is_settled = await self._sender.send(messages, link, doubt)
         if link.faulty:
             self._lose(link)
-        return True
-
-    def _account(self, messages: list[Message], over: list[PassedOver]) -> None:
-        """Count what is stored, and what never will be: of that a line is logged for each type and reason."""
-        self._one_by_one = max(self._one_by_one - len(messages), 0)
-        if len(over) < len(messages):
-            self._unknown_since = None
-        lost = [each for each in over if not self._report.is_report(each.message)]
-        denied = sum(each.reason is Reason.DENIED for each in lost)
-        self.accounts.denied += denied
-        self.accounts.refused += len(lost) - denied
-        self.accounts.published += len(messages) - len(over)
-        for each in lost:
-            self._report.passed_over(each)
-
-    @property
-    def _batch(self) -> int:
-        return 1 if self._one_by_one else _BATCH
-
-    @property
-    def _patient(self) -> bool:
-        return self._unknown_since is None or monotonic() - self._unknown_since < TRY_SECONDS
+        return is_settled
 
     async def _empty(self, spool: Spool, link: Link) -> None:
         link.meet(spool.doubt)
         spool.keep_doubt()
-        place, messages = spool.first(self._batch)
+        place, messages = spool.first(self._sender.batch)
         if messages and await self._send(messages, link, spool.doubt):
             spool.remove(place)
         self._backlog.passed(spool)

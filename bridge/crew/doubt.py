@@ -6,7 +6,7 @@ lies behind the last message that the stream has acknowledged to its sender.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
@@ -23,15 +23,29 @@ UNKNOWN: Final = Position("", 0)
 """Of no stream: all of whatever stream it is lies behind it."""
 
 
+Name = tuple[str, str]
+"""A message's id and subject."""
+
+
 @dataclass(slots=True)
 class Search:
     """How far the stream has been searched for some messages; one that is broken off goes on there."""
 
+    base: Position
+    """Of the link that it is made over: another may find another stream."""
+    began: int
     ids: frozenset[str]
+    subjects: frozenset[str]
     reached: int
     """Up to this sequence nothing is left to be seen."""
+    covered: int = 0
+    """Up to this one it is known that nothing else was to be seen."""
     stored: dict[str, int] = field(default_factory=dict)
     """Those of ``ids`` that were found, and where."""
+
+    def serves(self, ids: Iterable[str], since: int, base: Position) -> bool:
+        """Whether it is, or comes to be, the answer for these, over the link that began at ``base``."""
+        return self.base is base and self.began <= since and self.ids.issuperset(ids)
 
 
 @dataclass(slots=True)
@@ -44,12 +58,15 @@ class Doubt:
     """So many of the first may have been sent before, over another link."""
     failing_since: float | None = None
     """By the monotonic clock: when the stream could first not be searched, and never since."""
-    _search: Search | None = None
+    ahead: Callable[[], Sequence[Name]] = tuple
+    """The first messages, and what follows them: looked for at once, or a stream is read again for each."""
+    search: Search | None = None
+    """The last one for the first messages."""
 
     @classmethod
-    def inherited(cls, since: Position) -> Self:
+    def inherited(cls, since: Position, ahead: Callable[[], Sequence[Name]] = tuple) -> Self:
         """The doubt about a queue that another process left."""
-        return cls(since, sys.maxsize)
+        return cls(since, sys.maxsize, ahead=ahead)
 
     @property
     def is_about_all(self) -> bool:
@@ -66,24 +83,15 @@ class Doubt:
         elif self.since.created != base.created or self.since.seq > base.seq:
             self.since = Position(base.created, 0)
 
-    def search(self, ids: Iterable[str]) -> Search:
-        """The search for messages, from where the last one for them was broken off."""
-        wanted = frozenset(ids)
-        if self._search is None or not wanted <= self._search.ids:
-            self._search = Search(wanted, self.since.seq if self.since else 0)
-        return self._search
-
     def sent(self, count: int) -> None:
         """The first ``count`` were sent, and what became of them is not known."""
         self.messages = max(self.messages, count)
-        self._search = None
 
-    def settled(self, ids: Sequence[str], now: Position) -> None:
-        """The first messages, with these ids, are dealt with; the link has come to ``now``."""
+    def settled(self, ids: Sequence[str], now: Position, stored: Mapping[str, int]) -> None:
+        """The first messages, with these ids, are dealt with; some were found ``stored``."""
         if not self.is_about_all:
             self.messages = max(self.messages - len(ids), 0)
         if not self.messages:
-            self.since, self._search = now, None
-        elif self.since is not None and self._search is not None:
-            found = [self._search.stored.get(each, 0) for each in ids]
-            self.since = self.since._replace(seq=max(self.since.seq, *found))
+            self.since, self.search = now, None
+        elif self.since is not None:
+            self.since = self.since._replace(seq=max(self.since.seq, *(stored.get(each, 0) for each in ids)))

@@ -19,7 +19,7 @@ from nats.errors import ConnectionClosedError, Error
 from nats.js.api import Header, StreamConfig, StreamInfo, StreamState
 from nats.js.errors import APIError, NoStreamResponseError
 
-from bridge.crew.doubt import Doubt, Position
+from bridge.crew.doubt import Doubt, Position, Search
 from bridge.crew.message import Message
 from bridge.crew.search import NotPermittedError, Searcher, UnfinishedError
 from contracts.publishing import NO_RESPONDERS, TRY_SECONDS, Outcome, Reason, lethal, outcome, sent_size
@@ -77,6 +77,7 @@ class Link:
         kept = (limits.inactive_threshold if limits else None) or 0
         self._searcher = Searcher(client, stream, self._is_denied, kept)
         self._denied: set[str] = set()
+        self._shared: Search | None = None
         self._inbox = client.new_inbox()
         self._numbers = count()
         self._unacked: dict[str, tuple[Message, asyncio.Future[Reason | None]]] = {}
@@ -133,10 +134,10 @@ class Link:
         rest = [message for message in batch if message.event_id not in stored]
         try:
             over = await self.send(rest, seconds, passing_over=passing_over, patient=patient)
-        except FAULTS:
+        except BaseException:
             doubt.sent(len(batch))
             raise
-        doubt.settled([message.event_id for message in batch], self._now)
+        doubt.settled([message.event_id for message in batch], self._now, stored)
         return over
 
     def meet(self, doubt: Doubt) -> None:
@@ -145,10 +146,10 @@ class Link:
 
     async def _stored(self, batch: Sequence[Message], doubt: Doubt) -> Mapping[str, int]:
         """What of ``batch`` is in the stream, as far as this can be known within a minute."""
-        search = doubt.search(message.event_id for message in batch)
+        search = self._search(batch, doubt)
         reached = search.reached
         try:
-            await self._searcher.run(search, batch, self._base.seq if doubt.is_about_all else None)
+            await self._searcher.run(search, self._base.seq if doubt.is_about_all else None)
         except NotPermittedError:
             log.debug("not known whether it is stored: the stream may not be read")
         except FAULTS as error:
@@ -162,6 +163,20 @@ class Link:
         else:
             doubt.failing_since = None
         return search.stored
+
+    def _search(self, batch: Sequence[Message], doubt: Doubt) -> Search:
+        """The search for ``batch``, which may have begun; what others left is looked for together."""
+        wanted = {message.event_id: message.subject for message in batch}
+        since = doubt.since.seq if doubt.since else 0
+        known = self._shared if doubt.is_about_all else doubt.search
+        if known is None or not known.serves(wanted, since, self._base):
+            wanted |= dict(doubt.ahead())
+            known = Search(self._base, since, frozenset(wanted), frozenset(wanted.values()), since)
+        if doubt.is_about_all:
+            self._shared = known
+        else:
+            doubt.search = known
+        return known
 
     def _is_denied(self, subject: str) -> bool:
         """Whether this user may not publish on what begins so, in lower case, as far as was heard."""

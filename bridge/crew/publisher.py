@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _ACK_SECONDS: Final = 2.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_MOST_DOUBTS: Final = 10_000
 
 
 class EventPublisher:
@@ -36,6 +37,8 @@ class EventPublisher:
         self._careful = False
         """Whether to publish one event at a time: the server refused one, and did not say which."""
         self._in_flight = 0
+        self._doubts: dict[str, Doubt] = {}
+        """About the last events that were given up by who published them."""
         self._lifetime = AsyncExitStack()
         self._link: Link | None = None
         self.obstacle: Exception | None = None
@@ -60,7 +63,15 @@ class EventPublisher:
         take raises: `ValueError` if it is too large, `PermissionError` if it may not be published.
         """
         message = Message.of(event)
-        pause, doubt, asked = _FIRST_PAUSE, Doubt(), cancellations()
+        doubt = self._doubts.pop(event.event_id, None) or Doubt()
+        try:
+            await self._until_stored(message, doubt)
+        except asyncio.CancelledError:
+            self._remember(event.event_id, doubt)
+            raise
+
+    async def _until_stored(self, message: Message, doubt: Doubt) -> None:
+        pause, asked = _FIRST_PAUSE, cancellations()
         until = monotonic() + TRY_SECONDS
         while not await self._attempt(message, doubt, patient=monotonic() < until):
             end_if_cancelled(asked)
@@ -69,6 +80,13 @@ class EventPublisher:
             pause = min(pause * 2, _LONGEST_PAUSE)
         self.published += 1
         end_if_cancelled(asked)
+
+    def _remember(self, event_id: str, doubt: Doubt) -> None:
+        """Whoever gave up waiting may publish the same event again."""
+        if doubt.messages:
+            self._doubts[event_id] = doubt
+        if len(self._doubts) > _MOST_DOUBTS:
+            del self._doubts[next(iter(self._doubts))]
 
     async def _attempt(self, message: Message, doubt: Doubt, *, patient: bool) -> bool:
         async with self._alone if self._careful else nullcontext():

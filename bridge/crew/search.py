@@ -17,7 +17,6 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import APIError, NotFoundError
 
 from bridge.crew.doubt import Search
-from bridge.crew.message import Message
 
 _SECONDS: Final = 2.5
 """How long a part of a search may take."""
@@ -56,16 +55,18 @@ class Searcher:
         self._kept_seconds = min(_KEPT_SECONDS, kept_seconds or _KEPT_SECONDS)
         self._jetstream: JetStreamContext = client.jetstream(timeout=_ANSWER_SECONDS)
 
-    async def run(self, search: Search, messages: Sequence[Message], until: int | None) -> None:
-        """Bring a search for ``messages`` to its end, which lies at ``until`` at most.
+    async def run(self, search: Search, until: int | None) -> None:
+        """Bring a search to its end, which lies at ``until`` at most.
 
         Raises `UnfinishedError` if it came further, `NotPermittedError`, or another of
         `bridge.crew.link.FAULTS`.
         """
         begin = search.reached
+        if until is not None and until <= search.covered:
+            return
         try:
             async with asyncio.timeout(_SECONDS):
-                ends = await self._ends({message.subject for message in messages})
+                ends = await self._ends(search.subjects)
                 subjects = sorted(subject for subject, end in ends.items() if end is None or end > begin)
                 known = [end for end in ends.values() if end is not None]
                 end = max(known) if len(known) == len(ends) else None
@@ -73,6 +74,7 @@ class Searcher:
                     end = min(end, until)
                 if subjects and (end is None or end > begin):
                     await self._read(search, subjects, end)
+                search.covered = until or 0
         except TimeoutError:
             if self._denied(_CONSUME) and self._denied(_READ):
                 raise NotPermittedError from None
@@ -80,7 +82,7 @@ class Searcher:
                 raise UnfinishedError from None
             raise
 
-    async def _ends(self, subjects: set[str]) -> dict[str, int | None]:
+    async def _ends(self, subjects: frozenset[str]) -> dict[str, int | None]:
         """Where the last message of each subject is, by the leader; None where it may not be asked."""
         if self._denied(_READ):
             return dict.fromkeys(subjects)

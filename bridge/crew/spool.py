@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Final
 from uuid import uuid4
 
-from bridge.crew.doubt import UNKNOWN, Doubt, Position
+from bridge.crew.doubt import UNKNOWN, Doubt, Name, Position
 from bridge.crew.message import Message
 from bridge.crew.spool_file import SpoolFile, guarded
 from contracts.publishing import TRY_SECONDS
@@ -165,6 +165,13 @@ class Spool:
         if not messages:
             self.remove(rows[-1][0])
         return rows[-1][0], messages
+
+    def names(self, limit: int) -> list[Name]:
+        """Of the oldest messages; fewer where they cannot be read."""
+        try:
+            return self._file.names(self._published, limit) if self._file else []
+        except sqlite3.Error:
+            return []
 
     def remove(self, place: int) -> None:
         """Forget everything up to ``place``: it is published, or cannot be read.

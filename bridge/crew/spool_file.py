@@ -5,11 +5,11 @@ Reading needs no room on the disk. What cannot be written is not: a transaction 
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from bridge.crew.doubt import Position
+from bridge.crew.doubt import Name, Position
 from bridge.crew.message import Message
 
 _GUARD_SECONDS: Final = 5.0
@@ -21,6 +21,7 @@ _SCHEMA: Final = (
 _INSERT: Final = "INSERT INTO message (place, event_id, subject, payload, short_lived) VALUES (?, ?, ?, ?, ?)"
 _ALL: Final = "SELECT place, event_id, subject, payload, short_lived FROM message"
 _OLDEST: Final = f"{_ALL} WHERE place > ? ORDER BY place LIMIT ?"
+_NAMES: Final = "SELECT event_id, subject FROM message WHERE place > ? ORDER BY place LIMIT ?"
 _PLACES: Final = "SELECT place FROM message ORDER BY place"
 _ONE: Final = f"{_ALL} WHERE place = ?"
 _ENDS: Final = "SELECT (SELECT min(place) FROM message), (SELECT max(place) FROM message)"
@@ -117,6 +118,14 @@ class SpoolFile:
                 return rows
             self.is_broken = True
         return [(place, self._one(place)) for place in places]
+
+    def names(self, after: int, limit: int) -> list[Name]:
+        """The ids and subjects after ``after``; fewer where the file is broken."""
+        found: list[Name] = []
+        for row in _unless_broken(lambda: self._database.execute(_NAMES, (after, limit)).fetchall()) or []:
+            with suppress(ValueError):
+                found.append((_text(row[0]), _text(row[1])))
+        return found
 
     def _oldest(self, after: int, limit: int) -> list[Row]:
         return [_row(*row) for row in self._database.execute(_OLDEST, (after, limit))]

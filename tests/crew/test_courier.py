@@ -9,10 +9,11 @@ from pathlib import Path
 import nats
 import pytest
 
-from bridge.crew.courier import ACK_SECONDS, Courier
+from bridge.crew.courier import Courier
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM, Message
 from bridge.crew.outbox import Outbox
+from bridge.crew.sender import ACK_SECONDS
 from bridge.crew.spool import MOST_ADOPTED, Spool
 from contracts import create_execution_event, create_task_event
 from tests.crew.stored import Stored, everything
@@ -366,6 +367,23 @@ def test_options_that_are_wrong_lose_no_event(
     assert courier.accounts.on_disk == 1
     courier.stop(5)
     assert "no connection to NATS: TypeError" in caplog.text
+
+
+async def test_a_courier_ends_at_whatever_moment_of_connecting_it_is_told_to(tmp_path: Path) -> None:
+    """nats-py loses cancellations that come while it connects."""
+    for tenths in range(400):
+        courier = Courier(
+            Outbox(), "nats://127.0.0.1:1", stream=STREAM, options=None, spool_directory=tmp_path,
+            tick=lambda: None,
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            connecting = group.create_task(courier._keep_connected())
+            await asyncio.wait([connecting], timeout=tenths / 20_000)
+            connecting.cancel()
+            await asyncio.wait([connecting], timeout=1)
+            is_over = connecting.done()
+            connecting.cancel()
+        assert is_over
 
 
 def test_trouble_is_not_printed(hire: Hire, capfd: pytest.CaptureFixture[str], source: str) -> None:

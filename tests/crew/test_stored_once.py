@@ -11,7 +11,7 @@ import pytest
 from nats.js.api import ConsumerConfig, StreamSource
 
 from bridge.crew import EventPublisher, search
-from bridge.crew.doubt import UNKNOWN, Doubt, Position
+from bridge.crew.doubt import UNKNOWN, Doubt, Position, Search
 from bridge.crew.message import Message
 from bridge.crew.spool import Spool
 from contracts import WebSocketEvent, create_task_event
@@ -228,6 +228,28 @@ async def test_in_a_stream_that_was_made_anew_it_is_looked_for_from_its_beginnin
     assert await _times_stored(mortal_server.url, event) == 1
 
 
+async def test_who_gave_up_waiting_and_publishes_the_same_event_again(
+    mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream(duplicate_window=_WINDOW)
+    event = create_task_event("t", "completed", source=source)
+    async with proxied(mortal_server.url) as proxy, EventPublisher(proxy.url) as publisher:
+        await publisher.publish(create_task_event("warm", "completed", source=source))
+        proxy.mute()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await publisher.publish(event)
+        await soon(lambda: _holds(mortal_server.url, event))
+        await asyncio.sleep(2 * _WINDOW)
+        proxy.cut()
+        proxy.resume()
+        async with asyncio.timeout(20):
+            await publisher.publish(event)
+
+    assert await _times_stored(mortal_server.url, event) == 1
+
+
 async def test_what_a_worker_published_and_could_not_delete_the_next_one_finds(
     hire: Hire, mortal_server: NatsServer, source: str, tmp_path: Path
 ) -> None:
@@ -270,14 +292,22 @@ def test_what_was_sent_lies_behind_what_was_acknowledged_before() -> None:
     doubt.meet(Position("A", 20), Position("A", 25))
     assert (doubt.since, doubt.messages) == (Position("A", 9), 3)
 
-    search = doubt.search(["a", "b", "c"])
-    search.stored.update({"a": 11, "c": 14})
-    doubt.settled(["a"], Position("A", 30))
+    doubt.settled(["a"], Position("A", 30), {"a": 11, "c": 14})
     assert (doubt.since, doubt.messages) == (Position("A", 11), 2), "c may not be left behind"
-    assert doubt.search(["b", "c"]) is search
 
-    doubt.settled(["b", "c"], Position("A", 31))
+    doubt.settled(["b", "c"], Position("A", 31), {"c": 14})
     assert (doubt.since, doubt.messages) == (Position("A", 31), 0)
+
+
+def test_a_search_over_one_link_says_nothing_over_another() -> None:
+    """The stream may have lost its end between them."""
+    base = Position("A", 9)
+    search = Search(base, 3, frozenset({"a", "b"}), frozenset({"s"}), 3)
+
+    assert search.serves(["a"], 3, base)
+    assert not search.serves(["a", "c"], 3, base)
+    assert not search.serves(["a"], 2, base)
+    assert not search.serves(["a"], 3, Position(*base))
 
 
 @pytest.mark.parametrize("base", [Position("B", 100), Position("A", 8)], ids=["another", "rolled back"])
@@ -291,7 +321,6 @@ def test_in_a_stream_that_is_not_what_it_was_it_may_be_anywhere(base: Position) 
 def test_of_what_another_process_left_all_is_in_doubt_to_the_last() -> None:
     doubt = Doubt.inherited(UNKNOWN)
     doubt.meet(Position("A", 9), Position("A", 9))
-    doubt.search(["a"])
-    doubt.settled(["a"], Position("A", 10))
+    doubt.settled(["a"], Position("A", 10), {})
 
     assert (doubt.since, doubt.is_about_all) == (Position("A", 0), True)
