@@ -428,7 +428,7 @@ class Bridge(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(
         index=who,
-        burst=st.lists(facts, min_size=20, max_size=40),
+        burst=st.lists(facts, min_size=12, max_size=25),
         step=st.integers(1, 4),
         back=st.integers(0, 40),
         is_new=st.booleans(),
