@@ -9,13 +9,16 @@ help: ## this list
 demo: .venv/stamp ## the bridge, a NATS server and sample crews, in one process group
 	@.venv/bin/crew-bridge demo
 
+# A file's tests share what they started. In one process, as for a debugger: ARGS=-n0.
+PARALLEL = -n auto --dist loadfile
+
 # With CI set, the one run of the tests is also measured: every tool is there, so nothing is skipped and the
 # thresholds mean something. A laptop without Chromium or Prometheus skips tests and must not fail for that.
 ifdef CI
 test: cov
 else
 test: .venv/stamp ## the tests; pass options with ARGS, as in: make test ARGS="-k cursor"
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest $(PARALLEL) $(ARGS)
 endif
 
 # What the tests do in seconds, for many minutes: faults under load, crowds, and the laws of the core.
@@ -40,7 +43,7 @@ layers: .venv/stamp ## who may import whom
 
 # The overall threshold is fail_under in pyproject.toml; contracts and the core are complete or not done.
 cov: .venv/stamp ## the tests, measured: fails below the coverage thresholds
-	.venv/bin/python $(if $(CI),-X dev )-m pytest --cov $(ARGS)
+	$(if $(CI),PYTHONDEVMODE=1 ).venv/bin/python -m pytest $(PARALLEL) --cov $(ARGS)
 	.venv/bin/coverage report --include='contracts/*,bridge/core/*' --fail-under=100
 
 dashboards: .venv/stamp ## writes grafana/dashboards from grafana/boards

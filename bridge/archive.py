@@ -7,8 +7,9 @@ from typing import Final
 import structlog
 
 from bridge.core.entry import Entry
-from bridge.core.history import Chunk, Request
+from bridge.core.history import Chunk, Request, with_gaps
 from bridge.core.hub import Hub
+from bridge.core.lasting import stretches
 from bridge.intake import entry_of
 from bridge.shelf import Shelf
 from contracts.codec import StoredMessage
@@ -23,6 +24,8 @@ Read = Callable[
 
 SHELF_BYTES: Final = 16 * 1024**2
 _RETRY_SECONDS: Final = 0.5
+_MEMORY_SECONDS: Final = 1.0
+"""An answer that another was given so lately is not asked for again."""
 _DECODED_AT_ONCE: Final = 32
 """Half a millisecond; then others have their turn."""
 
@@ -65,7 +68,11 @@ class Archive:
         if chunk is not None:
             self.shared += 1
             asyncio.get_running_loop().call_soon(self._hub.supply, request, chunk)
-        elif request in self._open:
+        else:
+            self._line_up(request)
+
+    def _line_up(self, request: Request) -> None:
+        if request in self._open:
             self.shared += 1
         else:
             self._open.add(request)
@@ -74,16 +81,17 @@ class Archive:
     async def ask(self, request: Request) -> Chunk:
         """The answer to ``request`` for somebody other than the hub; waits as long as it takes.
 
-        Raises `OSError` once the stream is another one.
+        What was read longer ago, and not to the end, may be gone by now: it is no answer. Raises `OSError`
+        once the stream is another one.
         """
-        chunk = self._shelf.find(request)
+        chunk = self._shelf.find_certain(request, _MEMORY_SECONDS)
         if chunk is not None:
             self.shared += 1
             return chunk
         answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
         asking = self._asked.setdefault(request, set())
         asking.add(answer)
-        self.fetch(request)
+        self._line_up(request)
         try:
             return await answer
         finally:
@@ -117,7 +125,7 @@ class Archive:
                 self._give_up(request)
                 return
             try:
-                chunk = self._shelf.find(request) or await self._read(request, read)
+                chunk = self._on_shelf(request) or await self._read(request, read)
             except OSError as error:
                 self.failures += 1
                 self.failed.set()
@@ -125,6 +133,11 @@ class Archive:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._tell(request, chunk)
+
+    def _on_shelf(self, request: Request) -> Chunk | None:
+        if request in self._asked:
+            return self._shelf.find_certain(request, _MEMORY_SECONDS)
+        return self._shelf.find(request)
 
     def _give_up(self, request: Request) -> None:
         """The hub has let go of all who waited for another stream."""
@@ -149,9 +162,26 @@ class Archive:
                 entries.append(entry)
             if number % _DECODED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        chunk = Chunk(request.epoch, request.patterns, request.after, upto, tuple(entries), lost)
+        holes = await self._holes(request, [message.seq for message in messages], upto, lost)
+        told = with_gaps(entries, holes)
+        chunk = Chunk(request.epoch, request.patterns, request.after, upto, told, lost, holes)
         self._shelf.put(request, chunk)
         return chunk
+
+    async def _holes(
+        self, request: Request, found: list[int], upto: int, lost: tuple[int, int] | None
+    ) -> list[tuple[int, int]]:
+        """What of the read was here once, was to last, and is gone, but for what is ``lost`` anyway."""
+        after = max(request.after, lost[1] if lost else 0)
+        known, missing, lasting = set(found), list[int](), self._hub.log.lasting
+        while after < upto:
+            more, after = lasting.missing(request.patterns, after, upto, known)
+            missing += more
+            await asyncio.sleep(0)
+        holes = stretches(missing, found)
+        if holes:
+            log.warning("events removed", first=holes[0][0], last=holes[-1][1], count=len(missing))
+        return holes
 
 
 def _is_asked_for(entry: Entry, request: Request) -> bool:

@@ -29,7 +29,7 @@ from bridge.core.log import Log
 from bridge.core.pauses import AwakeClock
 from bridge.core.pump import Pump
 from bridge.delay import DELAY_MICROSECONDS
-from bridge.files import with_files_for
+from bridge.files import sockets_for, with_files_for
 from bridge.garbage import PAUSE_MICROSECONDS
 from bridge.health import Health, tell_for_ever
 from bridge.intake import Intake
@@ -58,6 +58,8 @@ _NO_PAST: Final = (
     "short-lived consumers, in the limits of stream and account (max_consumers), and the permission to make, "
     "use and delete them ($JS.API.CONSUMER.>)"
 )
+_SHARE: Final = 0.8
+"""Of the time for an answer, how much a bridge waits for an event: that it has not come is an answer too."""
 _PAUSE_SECONDS: Final = 1.0
 """Twice as long without a turn of the event loop is a pause, in which nobody else was silent."""
 
@@ -114,7 +116,7 @@ class Bridge:
     def _make_shore_of_browsers(self, settings: Settings) -> None:
         self.shore = Shore(self.hub, _limits(settings), self._probe, self.seeker.seek)
         instance = settings.instance or default_instance()
-        desk = Desk(self.shore, instance, seconds=settings.gather_seconds)
+        desk = Desk(self.shore, instance, seconds=settings.gather_seconds * _SHARE)
         self.cluster = Cluster(
             self.nats,
             instance,
@@ -241,6 +243,7 @@ async def _set_within(event: asyncio.Event, seconds: float) -> None:
 
 
 def _limits(settings: Settings) -> Limits:
+    connections = with_files_for(settings.max_connections)
     return Limits(
         buffer_bytes=settings.buffer_bytes,
         max_message_bytes=settings.max_message_bytes,
@@ -249,7 +252,8 @@ def _limits(settings: Settings) -> Limits:
         stale_seconds=settings.stale_seconds,
         stalled_seconds=settings.stalled_seconds,
         access=_access(settings),
-        max_connections=with_files_for(settings.max_connections),
+        max_connections=connections,
+        max_sockets=sockets_for(connections),
         connections_per_second=settings.max_connections_per_second,
         compress=settings.compression,
     )

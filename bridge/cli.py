@@ -16,7 +16,7 @@ from tomllib import TOMLDecodeError
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from bridge import logs, siblings
@@ -39,6 +39,7 @@ from bridge.numbers import show_numbers
 from bridge.service import Running, UnfitStreamError, open_families, running
 from bridge.web.tail import tail
 from contracts import ContractError, create_event
+from contracts.positions import Since
 from contracts.servers import without_credentials
 
 log = structlog.get_logger(__name__)
@@ -236,6 +237,15 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError("must be a number of seconds above 0")
 
 
+def _since(text: str) -> int | str:
+    try:
+        return TypeAdapter[int | str](Since).validate_python(text)
+    except ValidationError:
+        raise argparse.ArgumentTypeError(
+            "must be a position, as the bridge says it, or a seq, from 0"
+        ) from None
+
+
 def _bench(_: Settings, arguments: argparse.Namespace) -> int:
     """Compare, in this process and others; there is no event loop."""
     return bench.bench(arguments)
@@ -296,4 +306,6 @@ def _add_tail(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_tail)
     parser.add_argument("subscription", nargs="*", help="alias or pattern (default: global)")
     parser.add_argument("--url", help="the bridge (default: BRIDGE_HOST and BRIDGE_PORT)")
-    parser.add_argument("--since", type=int, help="begin after this seq; 0 shows all that is kept")
+    parser.add_argument(
+        "--since", type=_since, help="begin after this position, or this seq; 0 shows all that is kept"
+    )

@@ -92,9 +92,10 @@ class Seeker:
         log, time_ns, last = self._hub.log, start.time_ns, start.last
         epoch = log.epoch
         if time_ns is not None:
-            return Found(await self._shared(("time", time_ns), lambda past: past.before(time_ns)), epoch)
+            since = await self._shared(("time", time_ns), lambda past: past.before(time_ns))
+            return Found(since, epoch, is_owed=False)
         if last is not None:
-            return Found(await self._newest(client, view, last), epoch)
+            return Found(await self._newest(client, view, last), epoch, is_owed=False)
         if start.since is None:
             return Found()
         return await self._verified(start.since, start)

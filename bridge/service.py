@@ -12,6 +12,7 @@ from bridge.broker.fitness import UnfitStreamError
 from bridge.config import EMBEDDED, Settings
 from bridge.delay import watch_delay
 from bridge.embedded import embedded_server
+from bridge.files import OPERATORS
 from bridge.garbage import keep_tidy
 from bridge.web.app import create_app, create_operator_app, equip
 from bridge.web.server import listening
@@ -46,12 +47,14 @@ async def _listening(settings: Settings, bridge: Bridge) -> AsyncIterator[tuple[
     """Where everybody, and where operators reach the bridge."""
     app = create_app(settings.prefix)
     equip(app, bridge.parts)
-    async with listening(app, settings.host, settings.port, reuse_port=settings.reuse_port) as url:
+    room, reuse_port = bridge.shore.limits.max_sockets, settings.reuse_port
+    async with listening(app, settings.host, settings.port, room=room, reuse_port=reuse_port) as url:
         if settings.operator_port is None:
             yield url, url
             return
         operators = create_operator_app(bridge.parts)
-        async with listening(operators, settings.host, settings.operator_port) as operator_url:
+        port = settings.operator_port
+        async with listening(operators, settings.host, port, room=OPERATORS) as operator_url:
             yield url, operator_url
 
 

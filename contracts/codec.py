@@ -37,6 +37,8 @@ class StoredMessage(NamedTuple):
     """Its stream sequence, from 1."""
     stored_ns: int
     """When the stream stored it, in nanoseconds since 1970."""
+    has_ttl: bool = False
+    """Whether its publisher said after what time it is to go."""
 
 
 class Decoded(NamedTuple):
@@ -49,6 +51,8 @@ class Decoded(NamedTuple):
     """JSON text, UTF-8, beginning with ``{"seq":``."""
     stored_ns: int
     """When the stream stored it, in nanoseconds since 1970."""
+    has_ttl: bool
+    """Whether its publisher said after what time it is to go."""
 
 
 def decode(message: StoredMessage, epoch: str) -> Decoded:
@@ -69,7 +73,7 @@ def decode(message: StoredMessage, epoch: str) -> Decoded:
         wire = _splice(body, {"seq": message.seq, "position": str(position)} | filled)
     else:
         wire = _number(body, message.seq, message.stored_ns)
-    return Decoded(event, scope or event.subject, wire, message.stored_ns)
+    return Decoded(event, scope or event.subject, wire, message.stored_ns, message.has_ttl)
 
 
 def _read(payload: bytes, event_type: str) -> tuple[WebSocketEvent, bytes]:

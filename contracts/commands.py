@@ -104,7 +104,14 @@ class List(_Command):
 
 Command = Subscribe | Unsubscribe | Filter | Ping | List
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
-ACTIONS = frozenset({"subscribe", "unsubscribe", "filter", "ping", "list"})
+_MEMBERS: Final[dict[str, type[_Command]]] = {
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "filter": Filter,
+    "ping": Ping,
+    "list": List,
+}
+ACTIONS = frozenset(_MEMBERS)
 
 
 def parse_command(text: str | bytes) -> Command:
@@ -120,6 +127,6 @@ def _fault(error: ValidationError) -> ContractError:
     kind = error.errors(include_url=False, include_input=False)[0]["type"]
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return ContractError("action", f"must be one of {', '.join(sorted(ACTIONS))}")
-    fault = ContractError.from_validation(error)
+    fault = ContractError.from_validation(error, _MEMBERS)
     tag, _, rest = fault.field.partition(".")
     return ContractError(rest if tag in ACTIONS else fault.field, fault.reason)

@@ -24,8 +24,19 @@ FLOOR = 100
 Answer = tuple[list[StoredMessage], int, tuple[int, int] | None]
 
 
+class Clock:
+    """It stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Stream:
-    """An honest stream of `FLOOR` events that answers when it is let."""
+    """An honest stream of `FLOOR` events that answers when it is let, with ``most`` of them at once."""
+
+    most = FLOOR
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -42,6 +53,7 @@ class Stream:
             if self.faults:
                 self.faults -= 1
                 raise OSError("not now")
+            upto = min(upto, after + self.most)
             return [_stored(seq) for seq in range(after + 1, upto + 1)], upto, None
         finally:
             self.at_once -= 1
@@ -225,3 +237,27 @@ async def test_a_question_that_nobody_waits_for_any_more_is_forgotten() -> None:
         bench.stream.gate.set()
         await bench.archive.ask(Request("e0", ALL, 7, FLOOR))
     assert 7 in bench.stream.begun
+
+
+async def test_who_asks_what_there_is_is_not_told_what_there_was() -> None:
+    """Unless all of it was read: that cannot be gone any more."""
+    bench = Bench()
+    bench.stream.gate.set()
+    bench.stream.most = 20
+    bench.archive._shelf = Shelf(1 << 20, clock := Clock())
+    part, rest = Request("e0", ALL, 5, FLOOR), Request("e0", ALL, 90, FLOOR)
+    async with bench.running():
+        read = await bench.archive.ask(part), await bench.archive.ask(rest)
+        assert (await bench.archive.ask(part), await bench.archive.ask(rest)) == read
+        assert bench.stream.begun == [5, 90]
+        clock.now += 2.0
+        assert await bench.archive.ask(rest) is read[1]
+        assert await bench.archive.ask(part) is not read[0]
+    assert bench.stream.begun == [5, 90, 5]
+
+
+def test_a_shelf_forgets_what_was_known_of_a_stretch_before() -> None:
+    shelf = Shelf(100_000)
+    for after, upto in ((0, 5), (3, 9), (9, 12)):
+        shelf.put(*_chunk(after, upto))
+    assert [after for after in range(12) if shelf.find(_chunk(after, 20)[0])] == list(range(3, 12))

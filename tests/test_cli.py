@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from contracts import create_task_event
 from tests.client import PREFIX, Client
 from tests.nats_server import NatsServer
 from tests.processes import COMMAND, Process, environment, free_ports, process, run
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 
 
 def test_it_tells_its_version() -> None:
@@ -42,6 +43,9 @@ def test_it_tells_its_version() -> None:
         (("publish", "task.completed", "--timeout", "soon"), "must be a number of seconds"),
         (("publish", "task.failed", "--data", '{"error": 7}'), "not a valid event: data.error"),
         (("publish", "task.completed", "--execution-id", "a b"), "not a valid event: execution_id"),
+        (("tail", "--since", "-1"), "--since: must be a position, as the bridge says it, or a seq, from 0"),
+        (("tail", "--since", "yesterday"), "--since: must be a position"),
+        (("tail", "--since", "8-"), "--since: must be a position"),
     ],
 )
 def test_bad_arguments_are_named(arguments: tuple[str, ...], words: str) -> None:
@@ -262,6 +266,28 @@ def test_a_family_of_ones_own_is_published_and_shown_line_by_line_until_the_read
             finally:
                 tailing.kill()
     assert (first.returncode, second.returncode) == (0, 0)
+
+
+async def test_a_tail_begins_after_a_position_or_a_seq(
+    tmp_path: Path, bridge: Client, publisher: EventPublisher, new_id: str
+) -> None:
+    async with bridge.connect(f"executions/{new_id}") as listener:
+        for number in range(3):
+            await publisher.publish(create_task_event(f"t{number}", "completed", execution_id=new_id))
+        first, *_ = await listener.events(3)
+    shown = {}
+    for since in (first["position"], str(first["seq"])):
+        with process(
+            tmp_path / since, "tail", f"execution_{new_id}", "--url", bridge.url, "--since", since
+        ) as tailing:
+            await until(partial(_is_shown, tailing, "t2"))
+            shown[since] = [line.split()[4] for line in tailing.output.splitlines() if new_id in line]
+            assert "elsewhere" not in tailing.output
+    assert list(shown.values()) == [["t1", "t2"]] * 2
+
+
+def _is_shown(tailing: Process, word: str) -> bool:
+    return word in tailing.output
 
 
 async def test_a_tail_goes_on_where_it_was_when_the_bridge_comes_back(

@@ -24,7 +24,7 @@ TOP = {
     *("bridge", "contracts", "tests", "grafana", "pyproject.toml", "docker-compose.yml", "README.md"),
     *("Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", ".ci", ".gitignore"),
     *(".dockerignore", ".editorconfig", ".pre-commit-config.yaml"),
-    *("requirements.lock", "requirements-runtime.lock", "requirements-build.lock"),
+    *("requirements.lock", "requirements-runtime.lock", "requirements-build.lock", "findings"),
 }
 _REQUIREMENT = re.compile(r"[a-z0-9-]+==[0-9a-z.+!]+( ; [^/]+)? \\")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")

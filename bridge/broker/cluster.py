@@ -23,7 +23,7 @@ from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled
 from bridge.broker.parts import cut
 from bridge.broker.peers import HELLO_SECONDS, Hello, Peers
 from bridge.broker.relay import Relay, Source, Take
-from bridge.broker.round import ID, INSTANCE, Round
+from bridge.broker.round import FAILED, ID, INSTANCE, Round
 from contracts.cluster import Replies
 
 log = structlog.get_logger(__name__)
@@ -168,6 +168,7 @@ class Cluster:
     async def _serving(self, client: Client) -> AsyncIterator[None]:
         hellos = await client.subscribe(f"{self._prefix}.hello", cb=self._on_hello)
         news = await client.subscribe(f"{self._prefix}.told.*.*", cb=self._on_news)
+        unknown = await client.subscribe(f"{self._prefix}.*", cb=self._on_question)
         config = ServiceConfig(
             name=SERVICE,
             version=version("crew-bridge"),
@@ -187,6 +188,7 @@ class Cluster:
                     async with asyncio.timeout(_GOODBYE_SECONDS):
                         await hellos.unsubscribe()
                         await news.unsubscribe()
+                        await unknown.unsubscribe()
                         await self._publish_hello(client, "leaving")
                         await service.stop()
                         await client.flush()
@@ -210,6 +212,21 @@ class Cluster:
         except Exception:
             self.errors += 1
             log.exception("a question of another bridge was not answered", subject=request.subject)
+            with suppress(*FAULTS):
+                await request.respond(b"", self._no_answer)
+
+    @property
+    def _no_answer(self) -> dict[str, str]:
+        """Headers by which who asks need not wait for us."""
+        return {ID: self._id, INSTANCE: self.instance, FAILED: "1"}
+
+    async def _on_question(self, message: Msg) -> None:
+        """Say so where a bridge of another version asks for what this one does not know."""
+        *_, verb = message.subject.split(".")
+        is_other = (message.headers or {}).get(ID) != self._id
+        if message.reply and is_other and verb not in self._answerers and self._client is not None:
+            with suppress(*FAULTS):
+                await self._client.publish(message.reply, headers=self._no_answer)
 
     def _meet(self) -> None:
         """Ask who is there: now, and until they had the time to answer, anybody may be."""

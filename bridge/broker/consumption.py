@@ -14,8 +14,10 @@ from bridge.broker.connection import FAULTS
 from bridge.broker.express import utf8
 from bridge.broker.replies import (
     MARKER_REASON,
+    TTL,
     Control,
     Delivered,
+    has_ttl,
     is_delete_marker,
     parse_control,
     parse_reply,
@@ -48,6 +50,8 @@ def ordered(inbox: str, after: int, heartbeat_seconds: float, inactive_seconds: 
     )
 
 
+_TTL: Final = f"\r\n{TTL}:".encode()
+_NO_TTL: Final = _TTL + b" never\r\n"
 _WITH_REPLY: Final = {b"MSG": 5, b"HMSG": 6}
 """How many words a message has that says where it is in the stream."""
 
@@ -130,7 +134,8 @@ class Consumption:
         if not payload and MARKER_REASON.encode() in data[begin : begin + head]:
             self._reader.pass_over(delivered.stream_seq, delivered.stored_ns)
             return True
-        stored = StoredMessage(subject, payload, delivered.stream_seq, delivered.stored_ns)
+        is_passing = data.find(_TTL, begin, begin + head) >= 0 > data.find(_NO_TTL, begin, begin + head)
+        stored = StoredMessage(subject, payload, delivered.stream_seq, delivered.stored_ns, is_passing)
         self._reader.take(stored, delivered.pending)
         return True
 
@@ -184,7 +189,8 @@ class Consumption:
         if is_delete_marker(message.headers, message.data):
             self._reader.pass_over(delivered.stream_seq, delivered.stored_ns)
             return
-        stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
+        seq, stored_ns = delivered.stream_seq, delivered.stored_ns
+        stored = StoredMessage(message.subject, message.data, seq, stored_ns, has_ttl(message.headers))
         self._reader.take(stored, delivered.pending)
 
     async def _look_before(self, delivered: Delivered) -> None:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from bridge.broker.replies import is_delete_marker, is_stored, parse_reply
+from bridge.broker.replies import has_ttl, is_delete_marker, is_stored, parse_reply
 from contracts.codec import StoredMessage
 
 _PULL_SECONDS: Final = 2.0
@@ -136,7 +136,8 @@ class Pull:
         self._count += 1
         self.bytes += len(message.subject) + len(message.reply) + len(message.data)
         if delivered.stream_seq <= self._upto and not is_delete_marker(message.headers, message.data):
-            stored = StoredMessage(message.subject, message.data, delivered.stream_seq, delivered.stored_ns)
+            seq, stored_ns = delivered.stream_seq, delivered.stored_ns
+            stored = StoredMessage(message.subject, message.data, seq, stored_ns, has_ttl(message.headers))
             self.messages.append(stored)
         self.scanned = min(delivered.stream_seq, self._upto)
         if self.scanned == self._upto:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 MARKER_REASON = "Nats-Marker-Reason"
 """The header of a delete marker."""
+TTL = "Nats-TTL"
+"""The header of a message that goes by itself, or ``never``, whatever the age limit of the stream."""
+_NEVER = "never"
 _PREFIX = "$JS.ACK."
 _V1_TOKENS = 9
 _NANOSECONDS = 1_000_000_000
@@ -68,6 +71,11 @@ def is_delete_marker(headers: Mapping[str, str] | None, payload: bytes) -> bool:
     It does where the stream has a ``subject_delete_marker_ttl`` (nats-server 2.11 and later).
     """
     return not payload and headers is not None and MARKER_REASON in headers
+
+
+def has_ttl(headers: Mapping[str, str] | None) -> bool:
+    """Whether the message's publisher said after what time it is to go."""
+    return headers is not None and headers.get(TTL, _NEVER) != _NEVER
 
 
 def parse_control(headers: Mapping[str, str] | None, reply: str) -> Control | None:

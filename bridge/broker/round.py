@@ -11,6 +11,8 @@ from contracts.cluster import Reply
 ID: Final = "Bridge-Id"
 INSTANCE: Final = "Bridge-Instance"
 """Headers: which life of which bridge speaks."""
+FAILED: Final = "Bridge-Failed"
+"""Header: there will be no answer from this one."""
 
 
 class Round:
@@ -20,6 +22,7 @@ class Round:
         self._awaited = dict(expected)
         self._is_open = True
         self._assemblies: dict[str, Assembly] = {}
+        self._failed: list[str] = []
         self.replies: list[Reply] = []
         self.complete = asyncio.Event()
 
@@ -30,14 +33,19 @@ class Round:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Who has not answered yet."""
-        return tuple(sorted(self._awaited.values()))
+        """Who has not answered yet, or cannot."""
+        return tuple(sorted((*self._awaited.values(), *self._failed)))
 
     async def take(self, message: Msg) -> None:
         """nats-py calls this for every message of the inbox."""
         headers = message.headers or {}
         id_, instance = headers.get(ID), headers.get(INSTANCE)
         if id_ is None or instance is None:
+            return
+        if FAILED in headers:
+            self._failed.append(instance)
+            self._awaited.pop(id_, None)
+            self._look()
             return
         body = self._assemblies.setdefault(id_, Assembly()).add(message.data, headers)
         if body is not None:

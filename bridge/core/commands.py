@@ -152,6 +152,7 @@ def _subscribe(hub: Hub, connection: Connection, command: Subscribe, found: Foun
         epoch=place.epoch,
         chunk=place.chunk,
         is_verified=place.is_verified,
+        is_owed=place.is_owed,
     )
     return Subscribed(id=command.id, subscriptions=list(subscriptions), recovery=recovery)
 

@@ -34,6 +34,8 @@ class Counters:
     """Connections opened, by endpoint."""
     refused: Counter[str] = field(default_factory=Counter)
     """Clients that were not let in, by code."""
+    silent: Counter[str] = field(default_factory=Counter)
+    """TCP connections ended because no request came, by reason."""
     closed: Counter[int] = field(default_factory=Counter)
     """Connections closed, by close code."""
     commands: Counter[str] = field(default_factory=Counter)

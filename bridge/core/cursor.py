@@ -45,30 +45,36 @@ class Cursor:
     __slots__ = ("_client_id", "_forgotten", "_given", "_is_known", "position", "todo")
 
     def __init__(
-        self, view: View, after: int, client_id: str, *, is_known: bool = True, begin: int = 0
+        self, view: View, after: int, client_id: str, *, is_known: bool = True, begin: int = 0, owed: int = 0
     ) -> None:
         self._client_id = client_id
         self._is_known = is_known
         self.position = after
-        self.todo = [Segment((view,), after, begin=begin)]
+        self.todo = [Segment((view,), after, begin=begin, owed=owed)]
         self._given: list[Segment] = []
         self._forgotten = 0
 
     def change_view(
-        self, view: View, head: int, since: int | None = None, begin: int = 0, added: View | None = None
+        self,
+        view: View,
+        head: int,
+        since: int | None = None,
+        begin: int = 0,
+        added: View | None = None,
+        owed: int = 0,
     ) -> int | None:
         """From ``head`` on ``view`` holds; with ``since`` also look back for what ``added`` wants after that.
 
         ``added``: the part of ``view`` that is new, None for all of it. It is looked for from ``begin`` on at
-        most; the client is told of the part before. Returns where it really begins, None without a look
-        back. Nothing that was given, or will be, is given again.
+        most; the client is told of the part before, and of what is gone after ``owed``. Returns where it
+        really begins, None without a look back. Nothing that was given, or will be, is given again.
         """
         unread = [segment.narrowed(view, head) for segment in self._unread()]
         self.todo = [segment for segment in unread if segment.after < (segment.upto or 0)]
         if since is not None:
             begin = max(since, begin, self._forgotten)
             past = (*self._given, *(segment.covered() for segment in self.todo))
-            self.todo.append(Segment((added or view,), since, head, begin, past, is_backfill=True))
+            self.todo.append(Segment((added or view,), since, head, begin, past, owed, is_backfill=True))
         self.todo.append(Segment((view,), head))
         self.position = self.todo[0].after
         return None if since is None else begin
@@ -80,8 +86,12 @@ class Cursor:
 
     @property
     def safe(self) -> int:
-        """The ``seq`` up to which nothing is left to read, looking back included."""
-        return min([self.position, *(segment.after for segment in self.todo if segment.is_backfill)])
+        """The ``seq`` up to which nothing is left to read, looking back included.
+
+        A look back that is being read has been given up to ``position``: less would give it twice.
+        """
+        _, *later = self.todo
+        return min([self.position, *(segment.after for segment in later if segment.is_backfill)])
 
     def is_at(self, head: int) -> bool:
         """Whether nothing is left to read."""
@@ -107,22 +117,26 @@ class Cursor:
         return self._page(chunk.later(self.position), min(chunk.upto, log.floor, end), max_bytes)
 
     def _page(self, source: Iterator[Entry], end: int, max_bytes: int) -> Page:
-        """What the first segment wants of ``source``, which holds all of it up to ``end``."""
+        """What the first segment wants of ``source``, which holds all of it up to ``end``.
+
+        A page that is full ends with what was looked at last: what a gap names may begin right behind it.
+        """
         segment = self.todo[0]
         entries: list[Entry] = []
-        size, is_common = 0, True
+        size, is_common, seen = 0, True, self.position
         most = max(1, _MAX_ASKED // (len(segment.views) + len(segment.unless)))
         for scanned, entry in enumerate(source):
             if entry.seq > end:
                 break
             if scanned == most:
-                return Page(entries, entry.seq - 1, is_common=is_common)
+                return Page(entries, seen, is_common=is_common)
             is_common = is_common and entry.client_id is None
             if entry.client_id in (None, self._client_id) and segment.wants(entry):
                 size += len(entry.frame)
                 if entries and size > max_bytes:
-                    return Page(entries, entry.seq - 1, is_common=is_common)
+                    return Page(entries, seen, is_common=is_common)
                 entries.append(entry)
+            seen = entry.seq
         return Page(entries, end, is_common=is_common)
 
     def likeness(self, log: Log, chunk: Chunk | None, max_bytes: int) -> Likeness | None:
@@ -133,6 +147,8 @@ class Cursor:
         if self.position >= log.floor:
             return segment.views[0], self.position, max_bytes, None
         if chunk is None or not self._is_served_by(chunk, log, segment, self.position):
+            return None
+        if chunk.holes and segment.owed > self.position:
             return None
         return segment.views[0], self.position, max_bytes, chunk
 

@@ -194,6 +194,8 @@ class Delivery:
             connection.say(Gap(from_=first, to=last, reason=page.why))
             self._counters.gaps[page.why] += 1
             self._counters.messages_out += 1
+        if chunk is not None and chunk.holes:
+            self._counters.gaps["too_old"] += sum(entry.is_gap for entry in page.entries)
         self._put(connection, sheet.writes)
         connection.cursor.advance(page.upto)
         self.go_on(connection, chunk)

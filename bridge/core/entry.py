@@ -42,6 +42,8 @@ class Entry(NamedTuple):
     """For everybody, whatever their view."""
     is_gap: bool = False
     """The frame is a ``gap`` message, not an event."""
+    has_ttl: bool = False
+    """Its publisher said after what time it is to go."""
 
     @classmethod
     def of_event(cls, decoded: Decoded, seq: int) -> Self:
@@ -60,11 +62,15 @@ class Entry(NamedTuple):
             frame(decoded.wire),
             decoded.stored_ns,
             audience is NO_SUBJECT,
+            has_ttl=decoded.has_ttl,
         )
 
     @classmethod
-    def of_gap(cls, gap: Gap) -> Self:
-        """The place that announces what is missing before and up to it."""
+    def of_gap(cls, gap: Gap, *, is_for_all: bool = True) -> Self:
+        """The place that announces what is missing before and up to it.
+
+        Not for all is what a read of the stream found missing: it is for those who asked.
+        """
         return cls(
             gap.to,
             NO_SUBJECT,
@@ -76,8 +82,8 @@ class Entry(NamedTuple):
             None,
             frame(gap.to_json().encode()),
             0,
-            True,
-            True,
+            is_for_all,
+            is_gap=True,
         )
 
     @property

@@ -101,12 +101,14 @@ class Hub:
         chunk: Chunk | None = None,
         *,
         is_verified: bool = True,
+        is_owed: bool = True,
     ) -> Recovery | None:
         """Take a new connection in: live from now on, or from ``since`` of ``epoch``.
 
         ``since`` 0 of no epoch in particular is everything that is kept: what is gone already is no gap then.
         ``chunk``: what the stream has there, as `question` asked; without it the answer cannot be exact.
         ``is_verified``: False where the stream may have lost what the client was given before ``since``.
+        ``is_owed``: False where the client has not been there: what is gone from the middle is no gap then.
         Events follow from the next flush on: what is said to the connection before that, it gets first.
         An older connection of the same client, which is dead or soon will be, ends.
         """
@@ -116,7 +118,7 @@ class Hub:
         self.connections[connection.client_id] = connection
         self.counters.opened[connection.endpoint] += 1
         self._settle_view(connection)
-        place = self._locate(since, epoch, chunk, is_verified=is_verified)
+        place = self._locate(since, epoch, chunk, is_verified=is_verified, is_owed=is_owed)
         connection.cursor = self._cursor(connection, connection.view, place)
         return self._begin(connection, place.begin, place.reason, chunk)
 
@@ -129,19 +131,21 @@ class Hub:
         epoch: str | None = None,
         chunk: Chunk | None = None,
         is_verified: bool = True,
+        is_owed: bool = True,
     ) -> Recovery | None:
         """Subscriptions or filter of the connection changed: from now on they hold.
 
         With ``since``, what ``added`` wants (None: the whole view) and was not given yet is looked up in the
-        log after it as well; ``chunk`` and ``is_verified`` as in `open`.
+        log after it as well; ``chunk``, ``is_verified`` and ``is_owed`` as in `open`.
         """
         self._delivery.catch_up(connection)
         self.router.leave(connection)
         self._settle_view(connection)
-        after, least, reason = self._locate(since, epoch, chunk, is_verified=is_verified)
+        place = self._locate(since, epoch, chunk, is_verified=is_verified, is_owed=is_owed)
+        after, least, owed, reason = place
         head = self.log.head
         past = after if reason else None
-        begin = connection.cursor.change_view(connection.view, head, past, least, added)
+        begin = connection.cursor.change_view(connection.view, head, past, least, added, owed)
         if begin is None:
             return self._begin(connection, after, None, None)
         return self._begin(connection, begin, reason if begin == least else "too_many", chunk)
@@ -231,16 +235,23 @@ class Hub:
 
     @staticmethod
     def _cursor(client: Addressee, view: View, place: Place) -> Cursor:
-        return Cursor(view, place.after, client.client_id, is_known=client.is_known, begin=place.begin)
+        after, begin, owed, _ = place
+        return Cursor(view, after, client.client_id, is_known=client.is_known, begin=begin, owed=owed)
 
     def _locate(
-        self, since: int | None, epoch: str | None, chunk: Chunk | None, *, is_verified: bool
+        self, since: int | None, epoch: str | None, chunk: Chunk | None, *, is_verified: bool, is_owed: bool
     ) -> Place:
         if chunk is not None:
             self._learn(chunk)
-        place = locate(self.log, since, epoch, self._max_replay)
-        is_said = not is_verified and place.reason == "replayed"
-        return place._replace(reason="unverified") if is_said else place
+        place = locate(self.log, since, epoch, self._max_replay, chunk)
+        if not is_owed:
+            place = place._replace(owed=self.log.head)
+        if place.reason != "replayed":
+            return place
+        if not is_verified:
+            return place._replace(reason="unverified")
+        is_loss = chunk is not None and chunk.lacks(place.owed)
+        return place._replace(reason="too_old") if is_loss else place
 
     def _learn(self, chunk: Chunk) -> None:
         """The stream has said what it has lost."""

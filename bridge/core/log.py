@@ -81,6 +81,7 @@ class Log:
         "lasting",
         "looked_ns",
         "max_bytes",
+        "newest_gap",
     )
 
     def __init__(self, max_bytes: int) -> None:
@@ -105,6 +106,8 @@ class Log:
         self.head = floor
         self.first = 0
         """The oldest ``seq`` that the stream still has, as far as is known: it may have less by now."""
+        self.newest_gap = 0
+        """Where the newest gap is announced, in the ring or before it."""
         self.bytes = 0
         self.addressed = Addressed(floor)
         self.lasting = Lasting(floor)
@@ -133,6 +136,8 @@ class Log:
         self.bytes += entry.size
         if is_special(entry):
             self._special.append(entry)
+        if entry.is_gap:
+            self.newest_gap = entry.seq
         self.lasting.add(entry)
         if entry.client_id is not None:
             self.addressed.add(entry, entry.client_id)

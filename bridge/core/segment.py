@@ -19,6 +19,8 @@ class Segment:
     begin: int = 0
     """What lies between ``after`` and it is not given: it is more than may be asked for."""
     unless: tuple["Segment", ...] = ()
+    owed: int = 0
+    """What the stream has lost up to there was gone when the client came: nobody promised it."""
     is_backfill: bool = False
     """Looks back for a subscription that came later; addressed events, which need none, are not for it."""
 
@@ -26,6 +28,8 @@ class Segment:
         """Whether the segment gives an entry that is addressed to this client or to nobody."""
         if entry.seq <= max(self.after, self.begin) or (self.upto is not None and entry.seq > self.upto):
             return False
+        if entry.is_gap and not entry.is_for_all:
+            return entry.seq > self.owed
         if entry.client_id is not None:
             return not self.is_backfill
         if not entry.is_for_all and not all(view.wants(entry) for view in self.views):

@@ -58,3 +58,5 @@ class Found:
     """False where the stream did not answer."""
     is_verified: bool = True
     """False where ``since`` may be the number of something else by now."""
+    is_owed: bool = True
+    """False where the client has not been there before: it gets what there is, and no gap for what was."""

@@ -22,6 +22,9 @@ def connections(sources: Sources) -> Iterator[Metric]:
     yield gauge("groups", "Different views of live connections", len(hub.router))
     yield counters("connections_opened", "Connections opened", labels.ENDPOINT, count.opened)
     yield counters("connections_refused", "Clients not let in", labels.REFUSAL, count.refused)
+    yield counters(
+        "sockets_silent", "TCP connections ended because no request came", labels.SILENCE, count.silent
+    )
     yield counters("connections_closed", "Connections closed", labels.CLOSE_CODE, _known(count.closed))
     yield counters(
         "recoveries", "Cursors that clients came with, by outcome", labels.RECOVERY, count.recoveries

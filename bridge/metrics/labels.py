@@ -34,10 +34,11 @@ ERROR: Final = Label(
 REFUSAL: Final = Label(
     "code",
     (
-        *("invalid_request", "not_a_websocket", "origin_refused", "host_refused"),
+        *("invalid_http", "invalid_request", "not_a_websocket", "origin_refused", "host_refused"),
         *("starting", "draining", "unavailable", "too_fast", "too_many_connections"),
     ),
 )
+SILENCE: Final = Label("reason", ("too_slow", "no_room"))
 OPERATION: Final = Label(
     "operation",
     (
@@ -49,7 +50,7 @@ OPERATOR_ERROR: Final = Label(
     "code",
     (
         *("invalid_json", "invalid_request", "invalid_subscription", "too_large", "unknown_client"),
-        *("too_many_taps", "stream_unavailable", "cluster_unavailable", "unavailable"),
+        *("too_slow", "too_many_taps", "stream_unavailable", "cluster_unavailable", "unavailable"),
         *("origin_refused", "host_refused", "http", "internal"),
     ),
 )

@@ -15,6 +15,7 @@ _KINDS: dict[int, type[web.HTTPException]] = {
     400: web.HTTPBadRequest,
     403: web.HTTPForbidden,
     404: web.HTTPNotFound,
+    408: web.HTTPRequestTimeout,
     413: _TooLarge,
     421: web.HTTPMisdirectedRequest,
     422: web.HTTPUnprocessableEntity,

@@ -1,5 +1,6 @@
 """This bridge and all others, asked together."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
@@ -46,10 +47,9 @@ class Fleet:
     async def ask(self, verb: Verb[Q, A], question: Q) -> tuple[list[tuple[str, A]], Coverage]:
         """The answers with the instances that gave them. An answer that cannot be read is none.
 
-        Every answer counts, also where two bridges were given the same name.
+        All are asked at once. Every answer counts, also where two bridges were given the same name.
         """
-        own = await verb.act(self.desk, question)
-        replies = await self.others.ask(verb.name, question.model_dump_json().encode())
+        own, replies = await self._gather(verb, question)
         answers, missing = [(self.desk.instance, own)], list(replies.missing)
         for instance, body in replies.answers:
             try:
@@ -63,3 +63,13 @@ class Fleet:
             missing=sorted(missing),
             reachable=replies.reachable,
         )
+
+    async def _gather(self, verb: Verb[Q, A], question: Q) -> tuple[A, Replies]:
+        """This bridge's answer, and meanwhile those of the others."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                others = tasks.create_task(self.others.ask(verb.name, question.model_dump_json().encode()))
+                own = await verb.act(self.desk, question)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return own, others.result()

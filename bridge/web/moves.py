@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from math import inf
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -19,9 +20,29 @@ VERB: Final = "takeover"
 _MOST: Final = 500
 """Clients that one message tells of: however long their ids are, NATS takes it."""
 _SURE_SECONDS: Final = 1.0
-"""An answer that took longer, and says nothing for sure, is asked for again."""
+"""Answers that took longer, and say nothing for sure, are asked for again however often."""
+_MOST_ASKED: Final = 8
+"""Of two connections that were opened within the time that an answer takes any may remain."""
 _REMEMBERED: Final = 10_000
 """Judgements; their answers are under way for a moment only."""
+
+
+class _Bounds(NamedTuple):
+    """Between which times of our clock a connection elsewhere was opened."""
+
+    earliest: float = -inf
+    latest: float = inf
+    answers: int = 0
+
+    def narrowed(self, earliest: float, latest: float) -> "_Bounds":
+        """With one answer more."""
+        return _Bounds(max(self.earliest, earliest), min(self.latest, latest), self.answers + 1)
+
+    def leave_open(self, opened_at: float) -> bool:
+        """Whether it may still be the older or the newer one, and asking again may tell."""
+        is_unsure = self.answers < _MOST_ASKED or self.latest - self.earliest > _SURE_SECONDS
+        return self.earliest < opened_at < self.latest and is_unsure
+
 
 Tell = Callable[[str, bytes], Awaitable[None]]
 
@@ -31,9 +52,9 @@ class Moves:
 
     Of a client's connections the one that was opened last remains. No clock is compared with that of another
     bridge: of two the one with the smaller id judges, and asks the other how old its connection is. That is
-    known up to the time that the answer took. Nothing is judged of a connection that is gone meanwhile, so
-    that news which come late let nobody go. Where a message is lost, the older connection stays until it is
-    stale, as that of any client that is gone.
+    known up to the time that the answer took, and asked again if that is not enough. Nothing is judged of a
+    connection that is gone meanwhile, so that news which come late let nobody go. Where a message is lost,
+    the older connection stays until it is stale, as that of any client that is gone.
     """
 
     def __init__(self, hub: Hub, clock: Callable[[], float] | None = None) -> None:
@@ -44,6 +65,8 @@ class Moves:
         self._are_news = asyncio.Event()
         self._released: dict[tuple[str, str, float], None] = {}
         """Connections elsewhere that were judged the older ones: client, bridge, when they were opened."""
+        self._bounds: dict[tuple[str, str, float], _Bounds] = {}
+        """What is known of those that are asked for again."""
 
     def came(self, connection: Connection) -> None:
         """A client is connected here from now on. It does not wait until this is told."""
@@ -96,11 +119,18 @@ class Moves:
     def _judge(self, here: Connection, there: Holding, bridge_id: str) -> None:
         """The other connection was opened ``age`` seconds before a time between the question and now.
 
+        While that leaves open which is older, it is asked again: each answer narrows it.
         Of one that was judged the older, a second answer says the same: else both would be let go of.
         """
         judged = (here.client_id, bridge_id, there.opened_at)
-        earliest, latest = there.asked_at - there.age, self._clock() - there.age
-        if earliest < here.opened_at < latest and latest - earliest > _SURE_SECONDS:
+        bounds = self._bounds.pop(judged, _Bounds()).narrowed(
+            there.asked_at - there.age, self._clock() - there.age
+        )
+        earliest, latest, _ = bounds
+        if bounds.leave_open(here.opened_at):
+            self._bounds[judged] = bounds
+            if len(self._bounds) > _REMEMBERED:
+                del self._bounds[next(iter(self._bounds))]
             self._say(Arrival(client_id=here.client_id, to=bridge_id))
         elif judged not in self._released and here.opened_at < (earliest + latest) / 2:
             self._let_go(here)

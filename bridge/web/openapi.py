@@ -23,6 +23,7 @@ _WORDS: Final = {
     400: "Not readable",
     403: "Origin not allowed",
     404: "No bridge that answered knows the client",
+    408: "Too slow",
     413: "Too large",
     421: "Not a name of this bridge",
     422: "A parameter or a field is not what it should be",
@@ -129,7 +130,7 @@ def _answers(route: Route, schemas: _Schemas) -> dict[int, Json]:
     else:
         content = {route.media_type: {"schema": schemas.ref(route.answer, "serialization")}}
         answers[200] = {"description": _WORDS[200], "content": content}
-        refusals = (*route.refusals, 400, 413, 421, 422, *([403] if route.is_change else []))
+        refusals = (*route.refusals, 400, 408, 413, 421, 422, *([403] if route.is_change else []))
     for status in refusals:
         answers[status] = {"description": _WORDS[status], "content": failure}
     return answers

@@ -1,10 +1,11 @@
 """One HTTP operation: what it takes, what it does, and what it answers, for the router and for OpenAPI."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -14,6 +15,8 @@ from bridge.web.audit import AUDIT, Act, Audit
 from bridge.web.errors import refuse
 from bridge.web.shore import SHORE
 from contracts.errors import ContractError
+
+_BODY_SECONDS: Final = 15.0
 
 
 class Nothing(BaseModel):
@@ -96,9 +99,16 @@ class Operation(Generic[Q, B]):
     async def _read_body(self, request: web.Request) -> B:
         """No body is as good as an empty object, where nothing is required."""
         try:
-            text = await request.read() or b"{}"
+            async with asyncio.timeout(_BODY_SECONDS):
+                text = await request.read() or b"{}"
+        except TimeoutError:
+            raise refuse(408, "too_slow", f"the body has not come within {_BODY_SECONDS:g} s") from None
         except web.HTTPRequestEntityTooLarge:
             raise refuse(413, "too_large", "the body is larger than 1 MiB") from None
+        except web.RequestPayloadError:
+            raise refuse(400, "invalid_json", "the body is not encoded as its headers say") from None
+        except ConnectionError:
+            raise refuse(400, "invalid_json", "the client went away before its body had come") from None
         return _valid(self.body, lambda model: model.model_validate_json(text))
 
 
@@ -125,7 +135,7 @@ def _valid(model: type[M], read: Callable[[type[M]], M]) -> M:
     try:
         return read(model)
     except ValidationError as error:
-        fault = ContractError.from_validation(error)
+        fault = ContractError.from_validation(error, model)
         is_json = error.errors(include_input=False)[0]["type"] != "json_invalid"
     if is_json:
         raise refuse(422, "invalid_request", fault.reason, fault.field)

@@ -90,4 +90,4 @@ def parse_query(query: MultiMapping[str]) -> Query:
     try:
         return Query.model_validate(dict(query))
     except ValidationError as error:
-        raise ContractError.from_validation(error) from None
+        raise ContractError.from_validation(error, Query) from None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import WebSocketError, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from bridge.core.commands import answer, refusal
@@ -20,6 +20,9 @@ from bridge.web.seeking import Seek, found_for
 from contracts.messages import Message
 
 _ABNORMAL: Final = 1006
+_SAID: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
+_LONGEST_CHARACTER: Final = 4
+"""Bytes, in UTF-8."""
 GOODBYE_SECONDS: Final = 2.0
 """How long a client has to answer a close before it is cut off."""
 
@@ -99,17 +102,24 @@ class Session:
                 # All who wait share one future, which must not be cancelled for one of them.
                 await asyncio.shield(self._writer.drain())
 
-    async def run(self, hub: Hub, connection: Connection, seek: Seek, *, max_errors: int) -> None:
+    async def run(
+        self, hub: Hub, connection: Connection, seek: Seek, *, max_errors: int, max_bytes: int
+    ) -> None:
         """Listen until one side ends the connection, then end it properly.
 
-        All in one coroutine: each that a connection waits in takes 0.3 KiB.
+        ``max_bytes``: the largest message that is heard. All in one coroutine: each that a connection waits
+        in takes 0.3 KiB.
         """
         clock, code = asyncio.get_running_loop().time, None
         try:
             while code is None:
                 message = await self.response.receive()
                 connection.last_heard = clock()
-                code = await self._hear(hub, connection, seek, message)
+                if message.type in _SAID and _is_larger(message.data, max_bytes):
+                    hub.close(connection, WSCloseCode.MESSAGE_TOO_BIG, f"more than {max_bytes} bytes")
+                    code = self.close_code
+                else:
+                    code = await self._hear(hub, connection, seek, message)
                 if code is None and connection.errors > max_errors:
                     hub.close(connection, CloseCode.TOO_MANY_ERRORS, "too many refused messages")
                     code = self.close_code
@@ -174,3 +184,10 @@ class Session:
             with suppress(OSError):  # it may be closed already
                 raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+
+def _is_larger(said: str | bytes, max_bytes: int) -> bool:
+    """Whether a message, as it was before its compression, has more bytes."""
+    if isinstance(said, str) and len(said) * _LONGEST_CHARACTER > max_bytes:
+        return len(said.encode()) > max_bytes
+    return len(said) > max_bytes

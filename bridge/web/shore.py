@@ -50,6 +50,8 @@ class Limits:
     stalled_seconds: float
     access: Access
     max_connections: int
+    max_sockets: int
+    """TCP connections at once, whatever is asked for on them."""
     connections_per_second: float
     compress: bool
 

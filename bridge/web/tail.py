@@ -96,8 +96,10 @@ class _Place:
             self.since = position
 
 
-async def tail(url: str, subscriptions: Iterable[str], *, since: int | None, out: Say, note: Say) -> NoReturn:
-    """Show every event, for ever. ``url``: the bridge's, with its prefix.
+async def tail(
+    url: str, subscriptions: Iterable[str], *, since: int | str | None, out: Say, note: Say
+) -> NoReturn:
+    """Show every event, for ever. ``url``: the bridge's, with its prefix; ``since``: a seq or a position.
 
     ``out`` is given a line for each event and each gap, ``note`` one for each lost connection, which is
     made again. What another try cannot better raises `TailRefusedError`.

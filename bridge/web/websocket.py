@@ -18,7 +18,7 @@ from bridge.web.errors import refuse
 from bridge.web.plain import Plain
 from bridge.web.query import Query, parse_query
 from bridge.web.session import GOODBYE_SECONDS, Peer, Session
-from bridge.web.shore import SHORE, Shore
+from bridge.web.shore import SHORE, Limits, Shore
 from contracts.errors import ContractError
 from contracts.events import WebSocketEvent
 from contracts.messages import Recovery
@@ -86,7 +86,14 @@ async def serve(
         # Thousands of connections spend their lives below: what brought them here is let go.
         del client, found, subscriptions, query
         try:
-            await session.run(shore.hub, connection, shore.seek, max_errors=shore.limits.max_errors)
+            limits = shore.limits
+            await session.run(
+                shore.hub,
+                connection,
+                shore.seek,
+                max_errors=limits.max_errors,
+                max_bytes=limits.max_message_bytes,
+            )
         finally:
             log.info(
                 "connection closed",
@@ -123,7 +130,12 @@ def _connection(
 def _open(shore: Shore, connection: Connection, remote: str | None, found: Found) -> None:
     """Take the connection in, and say so."""
     recovery = shore.hub.open(
-        connection, found.since, found.epoch, found.chunk, is_verified=found.is_verified
+        connection,
+        found.since,
+        found.epoch,
+        found.chunk,
+        is_verified=found.is_verified,
+        is_owed=found.is_owed,
     )
     connection.write(_established(shore, connection, recovery), 1)
     shore.hub.counters.messages_out += 1
@@ -135,7 +147,7 @@ async def _shake_hands(shore: Shore, request: web.Request) -> Session:
     response = web.WebSocketResponse(
         autoping=False,
         compress=shore.limits.compress,
-        max_msg_size=shore.limits.max_message_bytes,
+        max_msg_size=_room(shore.limits),
         timeout=GOODBYE_SECONDS,
     )
     if not response.can_prepare(request):
@@ -150,6 +162,15 @@ async def _shake_hands(shore: Shore, request: web.Request) -> Session:
         raise _gone()
     transport.set_write_buffer_limits(high=shore.limits.buffer_bytes)
     return Session(response, writer, transport, Peer(request.remote, request.headers.get("User-Agent")))
+
+
+def _room(limits: Limits) -> int:
+    """Bytes of a frame that aiohttp refuses before it has read them; the session judges what is below.
+
+    What cannot be compressed is a little larger when a client tries.
+    """
+    largest = limits.max_message_bytes
+    return largest + (largest // 16 + 64 if limits.compress else 1)
 
 
 def _gone() -> web.HTTPException:

@@ -71,8 +71,10 @@ _ENDS: Final[Row] = (
             "Cut off",
             (rate("stale_total"), "silent, {{instance}}"),
             (rate("stalled_total"), "took nothing, {{instance}}"),
+            (rate("sockets_silent_total"), "asked for nothing, {{instance}}"),
             unit="cps",
-            says="Clients that said nothing for BRIDGE_STALE_SECONDS, or whose sockets stayed full.",
+            says="Clients that said nothing for BRIDGE_STALE_SECONDS, or whose sockets stayed full; and who "
+            "connected and sent no request: a scanner, a balancer's probe, an attack.",
         ),
     ),
 )

@@ -39,6 +39,8 @@ class Notes:
     ends: list[tuple[StreamPosition, int]] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
+    passing: list[int] = field(default_factory=list)
+    """Those that have a time to live."""
     gaps: list[tuple[int, int, str]] = field(default_factory=list)
     skipped: int = 0
 
@@ -49,6 +51,8 @@ class Notes:
     def message(self, message: StoredMessage) -> None:
         self.seqs.append(message.seq)
         self.payloads.append(message.payload)
+        if message.has_ttl:
+            self.passing.append(message.seq)
 
     def skip(self, last: int, stored_ns: int) -> None:
         self.skipped = last

@@ -81,6 +81,27 @@ async def test_who_cannot_answer_is_missing_and_counts_it(server: NatsServer) ->
     assert (unheard_of.answers, unheard_of.missing) == ((), ("b",))
 
 
+async def test_who_cannot_answer_says_so_at_once(server: NatsServer) -> None:
+    async with (
+        member(server, "a", {"sing": _echo}, seconds=30) as (a, _),
+        member(server, "b", {"fail": _fail, "sing": _echo}, seconds=30) as (b, _),
+        member(server, "c", {"fail": _echo}, seconds=30) as (c, _),
+    ):
+        await until(lambda: a.peers == ["b", "c"] and b.peers == ["a", "c"] and c.peers == ["a", "b"])
+        async with asyncio.timeout(5):
+            failed = await a.ask("fail", b"x")
+            unheard_of = await a.ask("dance", b"x")
+            known_to_one = await c.ask("sing", b"x")
+
+    assert (failed.answers, failed.missing) == ((Reply("c", b"xx"),), ("b",))
+    assert (unheard_of.answers, unheard_of.missing) == ((), ("b", "c"))
+    assert (sorted(known_to_one.answers), known_to_one.missing) == (
+        [Reply("a", b"xx"), Reply("b", b"xx")],
+        (),
+    )
+    assert (a.errors, b.errors, c.errors) == (0, 1, 0)
+
+
 async def test_members_are_found_as_a_nats_service(server: NatsServer, client: Client) -> None:
     async with member(server, "a", {"echo": _echo}) as (a, _), member(server, "b") as (b, _):
         await until(lambda: a.peers == ["b"] and b.peers == ["a"])

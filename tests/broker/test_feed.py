@@ -366,6 +366,33 @@ async def test_what_the_server_stores_for_a_subject_that_expired_is_passed_over(
     assert ([message.seq for message in stretch.messages], stretch.upto, stretch.lost) == ([4], 7, None)
 
 
+@pytest.mark.parametrize("pending_messages", [None, 1000], ids=["at once", "in turn"])
+async def test_what_has_a_time_to_live_is_known_for_it(
+    server: NatsServer, client: Client, pending_messages: int | None
+) -> None:
+    await server.make_stream()
+    headers: list[dict[str, str] | None] = [
+        None,
+        {"Nats-TTL": "1h"},
+        {"Nats-TTL": "never"},
+        {"Nats-Msg-Id": "a", "Nats-TTL": "3600"},
+        {"Nats-Msg-Id": "Nats-TTL: 5s"},
+    ]
+    async with reading(server.url, pending_messages=pending_messages) as read:
+        await until(lambda: read.feed.is_caught_up)
+        for number, some in enumerate(headers, 1):
+            await client.jetstream().publish("task.completed.c.e", b"%d" % number, headers=some)
+        await has(read, 5)
+        assert read.notes.passing == [2, 4]
+    async with reading(server.url, pending_messages=pending_messages) as read:
+        await has(read, 5)
+        assert read.notes.passing == [2, 4]
+    stretch = await History(client, NAME, max_bytes=10**6).read(
+        epoch_of(await client.jetstream().stream_info(NAME)), frozenset({Pattern("*", "*", "*", "*")}), 0, 5
+    )
+    assert [message.seq for message in stretch.messages if message.has_ttl] == [2, 4]
+
+
 async def has_only(read: Reading, seqs: list[int]) -> None:
     assert read.notes.seqs == seqs
     assert read.notes.gaps == []

@@ -152,3 +152,23 @@ def complaint_about(sent: bytes) -> str:
     except ContractError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "names"),
+    [
+        ('{"action":"ping","ide":1}', "ide", "id, action"),
+        (
+            '{"action":"subscribe","subscriptions":["global"],"sinze":1}',
+            "sinze",
+            "id, action, subscriptions, since",
+        ),
+        ('{"action":"filter","filter":{"colour":1}}', "filter.colour", "types, min_priority"),
+    ],
+)
+def test_of_an_unknown_key_those_that_the_command_has_are_said(text: str, field: str, names: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        parse_command(text)
+
+    assert refused.value.field == field
+    assert refused.value.reason.startswith(f"is not known; there is {names}")

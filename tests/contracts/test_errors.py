@@ -46,3 +46,33 @@ def test_an_unknown_member_of_a_union_is_refused_without_being_quoted() -> None:
 def test_the_field_is_a_dotted_path() -> None:
     assert complaint("{}").field == "pet"
     assert complaint('{"pet": 5}').field == "pet"
+
+
+class Empty(BaseModel, extra="forbid"):
+    pass
+
+
+class Strict(BaseModel, extra="forbid"):
+    name: str = ""
+    inner: Empty = Empty()
+    others: list[Empty] = []
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "reason"),
+    [
+        ({"nmae": 1}, "nmae", "is not known; there is name, inner, others"),
+        ({"inner": {"x": 1}}, "inner.x", "is not known; there is nothing to be given"),
+        ({"others": [{"x": 1}]}, "others.0.x", "is not known"),
+    ],
+)
+def test_of_an_unknown_name_those_that_there_are_are_said(
+    given: dict[str, object], field: str, reason: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Strict.model_validate(given)
+    error = ContractError.from_validation(refused.value, Strict)
+
+    assert (error.field, error.reason) == (field, reason)
+    assert ContractError.from_validation(refused.value).reason == "is not known"
+    assert ContractError.from_validation(refused.value, {"strict": Strict}).reason == "is not known"

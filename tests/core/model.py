@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +76,8 @@ class Client:
         self.filter = flt
         self.owed: deque[Fact] = deque()
         self.given: set[int] = set()
+        self.unclaimed: set[int] = set()
+        """What was there before it, and it asked only for what is kept: it may be gone without a word."""
         self.answers: list[Json] = []
         self.changes = 0
         self.is_bounded = False
@@ -84,6 +86,7 @@ class Client:
         """Its socket was reported full, and it was not told that there is room since."""
         self._read = 0
         self._gone = 0
+        self._removed: Set[int] = frozenset()
 
     def wants(self, fact: Fact, subscriptions: set[str] | None = None) -> bool:
         """Whether it is for the client, which has these subscriptions, or its own."""
@@ -112,12 +115,14 @@ class Client:
             if fact.seq not in known and fact.addressee is None and self.wants(fact, added)
         )
 
-    def hear(self, first: int, floor: int) -> None:
+    def hear(self, first: int, floor: int, removed: Set[int] = frozenset()) -> None:
         """Read what came, and hold it against what is owed.
 
-        ``first``: the oldest that the stream has. ``floor``: what comes after it, the ring has.
+        ``first``: the oldest that the stream has, but for what is ``removed``. ``floor``: the ring has what
+        comes after it.
         """
         self._gone = min(first - 1, floor)
+        self._removed = {seq for seq in removed if seq <= floor}
         for data in self.socket.written[self._read :]:
             for payload in frames(data):
                 self._take(payload, first)
@@ -152,8 +157,13 @@ class Client:
 
         ``gone``: everything up to it is in neither. Ends with the first fact of which ``until`` is true.
         """
-        while self.owed and not until(self.owed[0]) and self.owed[0].is_passing and self.owed[0].seq <= gone:
+        while self.owed and not until(self.owed[0]) and self._may_be_missing(self.owed[0], gone):
             self.owed.popleft()
+
+    def _may_be_missing(self, fact: Fact, gone: int) -> bool:
+        if fact.seq in self._removed:
+            return fact.is_passing or fact.seq in self.unclaimed
+        return fact.is_passing and fact.seq <= gone
 
     def _given(self, heard: Fact) -> None:
         self.forgive(self._gone, lambda fact: fact.seq == heard.seq)
@@ -164,7 +174,9 @@ class Client:
         self.given.add(fact.seq)
 
     def _lost(self, first: int, last: int, oldest: int) -> None:
-        assert 1 <= first <= last < oldest, "what is said to be lost is still there"
+        is_removed = {first, last} <= self._removed
+        assert 1 <= first <= last < oldest or is_removed, "what is said to be lost is still there"
         self.forgive(self._gone, lambda fact: first <= fact.seq <= last)
         while self.owed and first <= self.owed[0].seq <= last:
-            self.owed.popleft()
+            fact = self.owed.popleft()
+            assert fact.seq < oldest or fact.seq in self._removed

@@ -370,3 +370,22 @@ def test_a_new_client_is_asked_about_as_its_own_cursor_would_ask() -> None:
 
     assert known == Request("e0", ALL, 10, 0)
     assert fresh == Request("e0", view.patterns, 10, 0)
+
+
+def test_what_was_taken_from_between_is_a_gap_at_its_place_for_who_was_there() -> None:
+    bench = _bench()
+    bench.stream.remove(6, 7, 8, 20)
+    connection, there = bench.connect(client_id="there")
+    told = bench.subscribe(connection, "global", since=3, epoch="e0")
+    connection, new = bench.connect(client_id="new")
+    kept = bench.subscribe(connection, "global", since=0)
+    bench.settle_with_stream()
+
+    assert told is not None
+    assert kept is not None
+    assert (told.recovered, kept.recovered) == (True, True), "nothing of the stream was read before"
+    gaps = [message for message in messages(there) if "event_type" not in message]
+    assert [(m["from"], m["to"], m["reason"]) for m in gaps] == [(6, 8, "too_old"), (20, 20, "too_old")]
+    assert seqs(new) == [seq for seq in range(1, 41) if seq not in (6, 7, 8, 20)]
+    assert len(messages(new)) == 36
+    assert bench.hub.counters.gaps == {"too_old": 2}

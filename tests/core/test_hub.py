@@ -92,6 +92,70 @@ def test_where_a_client_can_go_on_is_safe_while_it_looks_back() -> None:
     assert connection.resume_point(bench.hub.log.head) == 0
 
 
+def test_where_a_client_can_go_on_moves_with_what_it_is_given_while_it_looks_back() -> None:
+    """Else a heartbeat would send who is cut off to where it began, and all would be given twice."""
+    bench = Bench()
+    connection, socket = bench.connect()
+    bench.publish(*(event(seq, crew="c1", size=300) for seq in range(1, 51)))
+    bench.settle()
+    socket.is_stuck = True
+
+    bench.subscribe(connection, "crew_c1", since=10)
+    bench.settle()
+
+    given = seqs(socket)[-1]
+    assert 10 < given < 50
+    assert connection.resume_point(bench.hub.log.head) == given
+
+
+def test_of_two_looks_back_the_later_one_says_where_a_client_can_go_on() -> None:
+    bench = Bench()
+    connection, socket = bench.connect()
+    bench.publish(*(event(seq, crew=f"c{seq % 2}", size=300) for seq in range(1, 51)))
+    bench.settle()
+    socket.is_stuck = True
+
+    bench.subscribe(connection, "crew_c1", since=10)
+    bench.subscribe(connection, "crew_c0", since=5)
+    bench.settle()
+
+    assert connection.resume_point(bench.hub.log.head) == 5
+
+
+@pytest.mark.parametrize(("since", "follow"), [(0, 14), (8, 6), (10, 4), (15, 4)])
+@pytest.mark.parametrize("is_newest", [False, True])
+def test_a_gap_that_is_known_already_is_never_called_recovered(
+    since: int, follow: int, *, is_newest: bool
+) -> None:
+    bench = Bench()
+    bench.publish(*(event(seq) for seq in range(1, 11)))
+    bench.hub.announce_gap(11, 20, "retention")
+    if not is_newest:
+        bench.publish(*(event(seq) for seq in range(21, 25)))
+    connection, socket = bench.connect("global", since=bench.hub.log.head)
+
+    recovery = bench.subscribe(connection, "custom_updates", since=since, epoch="e0")
+    bench.settle()
+
+    assert recovery is not None
+    assert (recovery.recovered, recovery.reason) == (False, "too_old")
+    assert recovery.count == follow - 4 * is_newest
+    assert [m["from"] for m in messages(socket) if m.get("type") == "gap"] == [11]
+
+
+def test_a_gap_before_the_cursor_is_nothing_to_its_client() -> None:
+    bench = Bench()
+    bench.publish(event(1))
+    bench.hub.announce_gap(2, 3, "retention")
+    bench.publish(event(4))
+    connection, _ = bench.connect()
+
+    recovery = bench.subscribe(connection, "global", since=3, epoch="e0")
+
+    assert recovery is not None
+    assert (recovery.recovered, recovery.count) == (True, 1)
+
+
 def test_who_changes_the_view_too_often_is_told_how_far_back_it_can_look() -> None:
     bench = Bench()
     connection, socket = bench.connect("crew_c1")

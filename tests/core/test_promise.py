@@ -103,7 +103,7 @@ class Bridge(RuleBasedStateMachine):
 
     def _hear_all(self) -> None:
         for client in self.clients.values():
-            client.hear(self.stream.first, self.log.floor)
+            client.hear(self.stream.first, self.log.floor, self.stream.removed)
 
     # What the stream brings.
 
@@ -162,6 +162,14 @@ class Bridge(RuleBasedStateMachine):
         self._hear_all()
         first = self.stream.first
         self.stream.forget(first + int((self.log.head + 1 - first) * share))
+
+    @rule(begin=st.floats(0, 1), length=st.integers(1, 30), step=st.integers(1, 4))
+    def remove(self, begin: float, length: int, step: int) -> None:
+        """An operator takes something from between, of what the ring has, too."""
+        self._hear_all()
+        first = int(self.log.head * begin)
+        known = {fact.seq for fact in self.facts if fact.first is None}
+        self.stream.remove(*known.intersection(range(first, first + length, step)))
 
     @rule(floor=st.integers(0, 5), first=st.integers(0, 5))
     def reset(self, floor: int, first: int) -> None:
@@ -292,9 +300,16 @@ class Bridge(RuleBasedStateMachine):
         if since is not None:
             begin, reason = self._place(since, epoch)
             client.owed.extend(fact for fact in self.facts if fact.seq > begin and client.wants(fact))
-            self._check_recovery(client, recovery, begin, reason, chunk)
+            self._note_claims(client, since, epoch)
+            is_owed = (since, epoch) != (0, None)
+            self._check_recovery(client, recovery, begin, reason, chunk, is_owed=is_owed)
         else:
             assert recovery is None
+
+    def _note_claims(self, client: Client, since: int, epoch: str | None) -> None:
+        """Who asks for what is kept, or is told that its cursor is none, has no claim to what was removed."""
+        if (since, epoch) == (0, None) or epoch not in (None, self.log.epoch):
+            client.unclaimed |= {fact.seq for fact in self.facts}
 
     def _look(
         self, connection: Connection, since: int | None, epoch: str | None, view: View | None
@@ -333,7 +348,8 @@ class Bridge(RuleBasedStateMachine):
         is_loss = since < oldest and (
             since < self.began or any(since < f.seq <= oldest and not f.is_passing for f in self.facts)
         )
-        return since, "too_old" if is_loss else "replayed"
+        is_gap_to_come = any(f.first is not None and f.seq > max(since, self.log.floor) for f in self.facts)
+        return since, "too_old" if is_loss or is_gap_to_come else "replayed"
 
     def _found(self, connection: Connection, command: dict[str, Any]) -> Found | None:
         start = start_of(connection, json.dumps(command))
@@ -344,15 +360,26 @@ class Bridge(RuleBasedStateMachine):
         return Found(since, epoch, self._look(connection, since, epoch, start[0]))
 
     def _check_recovery(
-        self, client: Client, recovery: Recovery | None, begin: int, reason: str, chunk: Chunk | None
+        self,
+        client: Client,
+        recovery: Recovery | None,
+        begin: int,
+        reason: str,
+        chunk: Chunk | None,
+        *,
+        is_owed: bool,
     ) -> None:
         assert recovery is not None
         count = self._count(client, recovery.from_ - 1, chunk)
+        if recovery.count is None and not is_owed and chunk is not None and chunk.lost is not None:
+            count = None  # everything that is kept begins later than what was asked for: another question
         if recovery.from_ > begin + 1:
             assert client.changes > MAX_GIVEN / 2
             reason = "too_many"
         else:
             assert recovery.from_ == begin + 1
+        if reason == "replayed" and is_owed and chunk is not None and chunk.lacks(begin):
+            reason = "too_old"
         if reason == "replayed" and count == 0:
             reason = "nothing_missed"
         assert (recovery.to, recovery.count, recovery.reason) == (self.log.head, count, reason)
@@ -364,9 +391,12 @@ class Bridge(RuleBasedStateMachine):
         if after < floor and (chunk is None or chunk.upto < floor):
             return None
         return sum(
-            fact.first is None and fact.seq > after and (fact.seq > floor or fact.seq >= self.stream.first)
+            fact.first is None and fact.seq > after and (fact.seq > floor or self._is_kept(fact.seq))
             for fact in client.owed
         )
+
+    def _is_kept(self, seq: int) -> bool:
+        return seq >= self.stream.first and seq not in self.stream.removed
 
     @precondition(lambda self: self.clients)
     @rule(index=who)
@@ -398,6 +428,36 @@ class Bridge(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(
         index=who,
+        burst=st.lists(facts, min_size=12, max_size=25),
+        step=st.integers(1, 4),
+        back=st.integers(0, 40),
+        is_new=st.booleans(),
+        read=st.sampled_from([1, 5, 1_000]),
+    )
+    def remove_while_one_is_away(
+        self, index: int, burst: list[Fact], step: int, back: int, is_new: bool, read: int
+    ) -> None:
+        client = self._pick(index)
+        self._disconnect(client)
+        since = 0 if is_new else max(0, client.connection.resume_point(self.log.head) - back)
+        self.publish_a_burst(burst)
+        known = [fact.seq for fact in self.facts if fact.first is None and fact.seq > since]
+        self.stream.remove(*known[1::step])
+        name, names = client.connection.client_id, sorted(client.subscriptions)
+        epoch = None if is_new else self.log.epoch
+        self._connect(name, names, client.filter, client.connection.batch, since, epoch)
+        self._finish_flush()
+        self._flush_once()
+        while self.stream.asked:
+            self._read(self.stream.asked.pop(), read)
+            for request, chunk in self.answers:
+                self.hub.supply(request, chunk)
+            self.answers.clear()
+            self._flush_once()
+
+    @precondition(lambda self: self.clients)
+    @rule(
+        index=who,
         subscriptions=names,
         since=cursors,
         epoch=epochs,
@@ -422,8 +482,10 @@ class Bridge(RuleBasedStateMachine):
                 assert said.recovery is not None
                 really = said.recovery.from_ - 1
                 client.look_back([fact for fact in self.facts if fact.seq > really], set(subscriptions))
+                self._note_claims(client, since, epoch)
                 chunk = None if found is None or (is_behind and said.recovery.count is None) else found.chunk
-                self._check_recovery(client, said.recovery, begin, reason, chunk)
+                is_owed = (since, epoch) != (0, None)
+                self._check_recovery(client, said.recovery, begin, reason, chunk, is_owed=is_owed)
         else:
             self._check_refusal(client, said, "busy")
         self._say(client, said)
@@ -474,7 +536,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(index=who, text=st.sampled_from(['{"action":"ping"}', '{"action":"list"}', "{", '{"action":"x"}']))
     def ask(self, index: int, text: str) -> None:
         client = self._pick(index)
-        client.hear(self.stream.first, self.log.floor)
+        client.hear(self.stream.first, self.log.floor, self.stream.removed)
         self._say(client, answer(self.hub, client.connection, text))
 
     @precondition(lambda self: self.gone)
@@ -488,15 +550,15 @@ class Bridge(RuleBasedStateMachine):
 
     def _command(self, client: Client, found: Found | None = None, **command: Any) -> Message:
         """The answer; until it is said, nothing comes that was not owed before."""
-        client.hear(self.stream.first, self.log.floor)
+        client.hear(self.stream.first, self.log.floor, self.stream.removed)
         said = answer(self.hub, client.connection, json.dumps({"id": 5, **command}), found)
-        client.hear(self.stream.first, self.log.floor)
+        client.hear(self.stream.first, self.log.floor, self.stream.removed)
         assert not client.answers
         return said
 
     def _say(self, client: Client, said: Message) -> None:
         client.connection.say(said)
-        client.hear(self.stream.first, self.log.floor)
+        client.hear(self.stream.first, self.log.floor, self.stream.removed)
         assert client.answers == [json.loads(said.to_json())]
         client.answers.clear()
 
@@ -537,7 +599,7 @@ class Bridge(RuleBasedStateMachine):
     @invariant()
     def a_connection_can_always_resume_where_it_is(self) -> None:
         for client in self.clients.values():
-            client.hear(self.stream.first, self.log.floor)
+            client.hear(self.stream.first, self.log.floor, self.stream.removed)
             connection = client.connection
             point = connection.resume_point(self.log.head)
             assert point <= self.log.head

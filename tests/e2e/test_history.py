@@ -534,3 +534,22 @@ async def test_a_browser_that_moves_between_bridges_gets_everything_once_and_in_
                 break
             cursor = {"since": got[-1]["position"]}
     assert numbers(got) == list(range(1, count + 1, 4))
+
+
+async def test_what_was_read_for_another_is_not_taken_for_what_the_stream_has_now(
+    start_bridge: StartBridge, jetstream: JetStreamContext
+) -> None:
+    async with start_bridge(**SMALL_RING) as bridge:
+        await publish(jetstream, 500)
+        await stored(bridge, 500)
+        async with bridge.connect("global", since=0) as one:
+            position = (await one.events(500))[9]["position"]
+        await jetstream.purge_stream("CREW_EVENTS", seq=300)
+        await asyncio.sleep(1.2)
+        async with bridge.connect("global", since=position) as other:
+            assert other.first["recovery"]["reason"] == "too_old"
+            assert not other.first["recovery"]["recovered"]
+            gap = await other.message()
+            assert (gap["type"], gap["from"], gap["to"]) == ("gap", 11, 299)
+            assert numbers(await other.events(201)) == list(range(300, 501))
+            assert await other.nothing_more()

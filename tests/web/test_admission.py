@@ -3,14 +3,20 @@
 import asyncio
 import json
 import signal
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from bridge.config import Settings
 from bridge.crew import EventPublisher
+from bridge.service import Bridge, Running
+from bridge.web.server import listening
+from bridge.web.shore import SHORE
 from contracts import create_task_event
 from tests.client import PREFIX
 from tests.conftest import Client, StartBridge
@@ -137,3 +143,26 @@ async def test_who_is_still_here_while_the_bridge_stops_is_served_as_ever(nats_u
         await publisher.publish(create_task_event("t1", "completed", execution_id=new_id))
         assert (await last.message())["task_id"] == "t1"
         assert (await last.closing())[0] == 4000
+
+
+async def test_a_request_that_ends_just_when_the_server_ceases_to_wait_is_no_fault(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.web.server._SHUTDOWN_SECONDS", 0.5)
+    stop = asyncio.Event()
+
+    async def handle(_: web.Request) -> web.Response:
+        await stop.wait()
+        await asyncio.sleep(0.49)
+        return web.Response(text="done")
+
+    app = web.Application()
+    app[SHORE] = Bridge(Settings()).shore
+    app.router.add_get("/", handle)
+    async with asyncio.TaskGroup() as tasks, listening(app, "127.0.0.1", 0, room=10) as url:
+        asking = tasks.create_task(Client(Running(url, "")).get("/"))
+        await asyncio.sleep(0.2)
+        stop.set()
+        asyncio.get_running_loop().call_later(0.3, time.sleep, 0.5)  # both times pass at once
+    assert asking.result() == (200, "done")
+    assert [record.getMessage() for record in caplog.records] == []

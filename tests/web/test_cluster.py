@@ -11,6 +11,7 @@ from typing import Any
 import nats
 import pytest
 
+from contracts.cluster import Reach, Reached
 from tests.client import PREFIX
 from tests.conftest import Client, StartBridge
 from tests.nats_server import NatsServer
@@ -321,3 +322,17 @@ async def test_an_answer_may_be_larger_than_a_nats_message(two: Two, new_id: str
     assert (status, body["cluster"]) == (200, both("a"))
     assert [c["client_id"] for c in body["data"]["connections"]] == [f"{n:03}" for n in range(100)]
     assert all(c["subscriptions"] == names for c in body["data"]["connections"])
+
+
+async def test_a_bridge_to_which_an_event_has_not_come_says_so_in_time(
+    start_bridge: StartBridge, nats_url: str
+) -> None:
+    async with start_bridge(instance="a", gather_seconds=1) as bridge:
+        _, ready = await bridge.get("/readyz")
+        question = Reach(epoch=ready["epoch"], seq=ready["head"] + 1000).model_dump_json().encode()
+        client = await nats.connect(nats_url)
+        began = monotonic()
+        answer = await client.request("_CREW_BRIDGE.CREW_EVENTS.reach", question, timeout=1)
+        assert 0.5 < monotonic() - began < 0.95
+        await client.close()
+    assert Reached.model_validate_json(answer.data) == Reached(reached=0, behind=0, is_known=False)

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
 
 from bridge.config import Settings
 from bridge.core.connection import Connection
@@ -10,11 +13,11 @@ from bridge.core.counters import Counters
 from bridge.service import Bridge
 from bridge.web.arrival import has_come
 from bridge.web.audit import Audit
-from bridge.web.desk import SURVEY, Desk, answerers
+from bridge.web.desk import REACH, SEND, SURVEY, Desk, answerers
 from bridge.web.fleet import Fleet
 from bridge.web.manager import ConnectionManager
-from contracts import WebSocketEvent
-from contracts.cluster import Reached, Replies, Reply, Survey
+from contracts import ContractError, WebSocketEvent
+from contracts.cluster import Reach, Reached, Replies, Reply, Send, Survey
 from tests.core.parts import Bench, FakeSocket, event
 
 
@@ -39,6 +42,18 @@ class Others:
         yield
 
 
+class Slow(Others):
+    """Other bridges that take their time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def ask(self, verb: str, question: bytes) -> Replies:
+        await asyncio.sleep(self._seconds)
+        return await super().ask(verb, question)
+
+
 class Beside(Others):
     """One other bridge, which answers for itself."""
 
@@ -58,8 +73,8 @@ class Stream:
         return 1
 
 
-def desk(instance: str) -> Desk:
-    return Desk(Bridge(Settings()).shore, instance, seconds=0.05)
+def desk(instance: str, seconds: float = 0.05) -> Desk:
+    return Desk(Bridge(Settings()).shore, instance, seconds=seconds)
 
 
 async def test_a_bridge_that_answers_nonsense_is_missing() -> None:
@@ -70,6 +85,22 @@ async def test_a_bridge_that_answers_nonsense_is_missing() -> None:
 
     assert [instance for instance, _ in answers] == ["a", "c"]
     assert (cluster.answered, cluster.missing) == (["a", "c"], ["b"])
+
+
+async def test_all_are_asked_at_once() -> None:
+    fleet = Fleet(desk("a", seconds=0.4), Slow(0.4))
+    began = monotonic()
+    (own,), _ = await fleet.ask(REACH, Reach(epoch="", seq=1))
+
+    assert monotonic() - began < 0.7
+    assert own == ("a", Reached(reached=0, behind=0, is_known=False))
+
+
+async def test_the_fault_of_one_is_raised_as_it_is_and_leaves_nobody_asking() -> None:
+    fleet = Fleet(desk("a"), Slow(30))
+    async with asyncio.timeout(5):
+        with pytest.raises(ContractError):
+            await fleet.ask(SEND, Send(text="x", subscription="no such"))
 
 
 def audit() -> Audit:

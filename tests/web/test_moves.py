@@ -1,7 +1,7 @@
 """A client that moves to another bridge is let go of where it was, and nobody else is."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import nats
@@ -125,12 +125,12 @@ class Side:
         return said
 
 
-async def _talk(*sides: Side, delay: float = 0.001) -> None:
-    """Until nobody has anything to say; each message takes ``delay`` seconds."""
-    for _ in range(20):
+async def _talk(*sides: Side, delay: float = 0.001, slow: Mapping[int, float] | None = None) -> None:
+    """Until nobody has anything to say; messages take ``delay`` seconds, or what ``slow`` says of a round."""
+    for number in range(20):
         spoken = [(side, data) for side in sides for data in await side.said()]
         for side in sides:
-            side.now += delay
+            side.now += (slow or {}).get(number, delay)
         for teller, data in spoken:
             for side in sides:
                 if side is not teller:
@@ -153,6 +153,25 @@ async def test_whatever_the_clocks_say_the_connection_that_was_opened_first_is_l
 
     assert older.closed == (CloseCode.REPLACED, "the client connected again")
     assert newer.closed is None
+
+
+@pytest.mark.parametrize("held_up", range(4), ids="message {}".format)
+@pytest.mark.parametrize("ids", ["ab", "ba"])
+async def test_an_answer_that_was_held_up_does_not_end_the_newer_of_two_that_came_soon_after_each_other(
+    ids: str, held_up: int
+) -> None:
+    first, second = Side(ids[0], 10_000.0), Side(ids[1], 70.0)
+    older = first.open()
+    await _talk(first, second)
+    for side in (first, second):
+        side.now += 0.02
+    newer = second.open()
+    await _talk(first, second, slow={held_up: 0.4})
+
+    assert older.closed == (CloseCode.REPLACED, "the client connected again")
+    assert newer.closed is None
+    assert not first.moves._bounds
+    assert not second.moves._bounds
 
 
 @pytest.mark.parametrize("skew", _SKEWS)

@@ -63,7 +63,7 @@ async def test_operations_have_names_of_their_own_and_say_what_they_refuse(bridg
     assert len(names) == len(set(names))
     assert all(operation["summary"] for operation in operations)
     disconnect = api["paths"][PREFIX + "/disconnect/{client_id}"]["post"]
-    assert disconnect["responses"].keys() == {"200", "400", "403", "404", "413", "421", "422"}
+    assert disconnect["responses"].keys() == {"200", "400", "403", "404", "408", "413", "421", "422"}
     assert not disconnect["requestBody"]["required"]
     assert api["paths"][f"{PREFIX}/broadcast"]["post"]["requestBody"]["required"]
 

@@ -8,6 +8,8 @@ from bridge.web.query import parse_query
 from contracts.errors import ContractError
 from contracts.filters import EventFilter
 from contracts.types import EventPriority
+from tests.client import PREFIX
+from tests.conftest import Client
 
 
 def test_without_parameters_a_connection_is_live_and_unfiltered() -> None:
@@ -88,3 +90,22 @@ def test_a_bad_parameter_is_named_and_its_value_is_not_repeated(name: str, value
 def test_a_repeated_parameter_is_refused() -> None:
     with pytest.raises(ContractError, match="since: is given more than once"):
         parse_query(MultiDict([("since", "1"), ("since", "1")]))
+
+
+def test_of_an_unknown_parameter_those_that_there_are_are_said() -> None:
+    with pytest.raises(ContractError, match=r"^sinc: is not known; there is since, epoch, .*, client_id$"):
+        parse_query(MultiDict(sinc="1"))
+
+
+async def test_an_operator_too_is_told_which_parameters_there_are(bridge: Client) -> None:
+    status, answer = await bridge.get(f"{PREFIX}/connections?limits=1")
+    assert (status, answer["field"]) == (422, "limits")
+    assert answer["message"].startswith("is not known; there is limit, ")
+    status, answer = await bridge.send("DELETE", f"{PREFIX}/connections", {"x": 1})
+    assert (status, answer["field"], answer["message"]) == (
+        422,
+        "x",
+        "is not known; there is nothing to be given",
+    )
+    status, answer = await bridge.get(f"{PREFIX}/ws/global?sinc=1")
+    assert (status, answer["field"]) == (400, "sinc")

@@ -196,7 +196,8 @@ class Browser:
                 self._resumed(message.get("recovery"))
             case "gap":
                 self.gaps.append((message["from"], message["to"], message["reason"]))
-                self._move(message["to"])
+                if self.is_live.is_set():
+                    self._move(message["to"])
             case "error" if message["code"] == "unavailable" and self._wire is not None:
                 self._shared.seen["unavailable"] += 1
                 self._wire.cut()  # the stream has no leader: try again
