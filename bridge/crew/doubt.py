@@ -64,9 +64,9 @@ class Doubt:
     """The last one for the first messages."""
 
     @classmethod
-    def inherited(cls, since: Position, ahead: Callable[[], Sequence[Name]] = tuple) -> Self:
+    def inherited(cls, since: Position) -> Self:
         """The doubt about a queue that another process left."""
-        return cls(since, sys.maxsize, ahead=ahead)
+        return cls(since, sys.maxsize)
 
     @property
     def is_about_all(self) -> bool:

@@ -17,6 +17,7 @@ from bridge.crew.spool import Spool
 from contracts import WebSocketEvent, create_task_event
 from tests.crew.stored import everything
 from tests.crew.test_courier import Hire, hire, tasks
+from tests.crew.test_spool import messages
 from tests.nats_server import NatsServer
 from tests.proxy import proxied
 from tests.waiting import soon, until
@@ -324,3 +325,26 @@ def test_of_what_another_process_left_all_is_in_doubt_to_the_last() -> None:
     doubt.settled(["a"], Position("A", 10), {})
 
     assert (doubt.since, doubt.is_about_all) == (Position("A", 0), True)
+
+
+def test_where_to_look_is_kept_with_what_waits(tmp_path: Path) -> None:
+    """What is sent to a stream that is another one may come before what the file said."""
+    spool = Spool.fresh(tmp_path)
+    spool.doubt.since = Position("A", 9)
+    assert spool.append(messages("a", "b"))
+    spool.close()
+
+    (spool,) = Spool.left_behind(tmp_path)
+    assert spool.doubt.since == Position("A", 9)
+    spool.doubt.meet(Position("B", 5), Position("B", 5))
+    spool.keep_doubt()
+    spool.close()
+    (spool,) = Spool.left_behind(tmp_path)
+    assert spool.doubt.since == Position("B", 0)
+
+    spool.doubt.settled(["a"], Position("B", 7), {"a": 3})
+    spool.remove(spool.first(1)[0])
+    spool.close()
+    (spool,) = Spool.left_behind(tmp_path)
+    assert (spool.doubt.since, spool.first(9)[1]) == (Position("B", 3), messages("b"))
+    spool.close()
