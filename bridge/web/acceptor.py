@@ -21,7 +21,7 @@ _AT_ONCE: Final = 64
 REQUEST_SECONDS: Final = 15.0
 """How long a client may take for the head of its first request."""
 IDLE_SECONDS: Final = 650.0
-"""How long, after an answer, for the next request, or to take the answer; aiohttp's own time is shorter."""
+"""How long, after an answer, for the next request, or for taking it; aiohttp is done with most before."""
 _GRACE_SECONDS: Final = 1.0
 """Who is here for so short a time makes no room for others: its request may be under way."""
 SWEEP_SECONDS: Final = 0.5
