@@ -19,6 +19,7 @@ from contracts.subscriptions import crew, parse_subscription
 from tests.core.parts import LIMIT, Bench, event, messages, seqs
 
 ALL = frozenset({Pattern(ANY, ANY, ANY, ANY)})
+_GLOBAL = View(ALL)
 
 
 def _bench(count: int = 40, **fields: str) -> Bench:
@@ -389,3 +390,34 @@ def test_what_was_taken_from_between_is_a_gap_at_its_place_for_who_was_there() -
     assert seqs(new) == [seq for seq in range(1, 41) if seq not in (6, 7, 8, 20)]
     assert len(messages(new)) == 36
     assert bench.hub.counters.gaps == {"too_old": 2}
+
+
+def test_a_cursor_is_not_recovered_where_the_stream_was_seen_to_lack_something_after_it() -> None:
+    bench = _bench()
+    bench.stream.remove(6, 7)
+    answers = []
+    for client_id, since, is_owed in (("there", 3, True), ("later", 7, True), ("new", 3, False)):
+        connection, _ = bench.connect(client_id=client_id)
+        request = bench.hub.question(connection, _GLOBAL, since, "e0", is_backfill=True)
+        assert request is not None
+        connection.subscriptions["global"] = parse_subscription("global")
+        chunk = bench.stream.read(request)
+        recovery = bench.hub.change_view(connection, since=since, epoch="e0", chunk=chunk, is_owed=is_owed)
+        assert recovery is not None
+        answers.append((recovery.recovered, recovery.reason, recovery.count))
+
+    assert answers == [(False, "too_old", 35), (True, "replayed", 33), (True, "replayed", 35)]
+
+
+def test_the_answer_to_a_cursor_that_cannot_be_verified_says_that() -> None:
+    bench = _bench()
+    bench.stream.remove(6, 7)
+    connection, _ = bench.connect(client_id="there")
+    request = bench.hub.question(connection, _GLOBAL, 3, None, is_backfill=True)
+    assert request is not None
+    chunk = bench.stream.read(request)
+
+    recovery = bench.hub.change_view(connection, added=_GLOBAL, since=3, chunk=chunk, is_verified=False)
+
+    assert recovery is not None
+    assert recovery.reason == "unverified"
