@@ -153,6 +153,7 @@ class Feed:
         info = await client.jetstream().stream_info(self._settings.name)
         if epoch_of(info) != self._created:
             return "stream"
+        self._sink.resume(nanoseconds(made.created))
         self._is_one_copy = (info.config.num_replicas or 1) == 1
         if made.delivered is not None and made.delivered.stream_seq > self.last_seq:
             self._lose(made.delivered.stream_seq)
