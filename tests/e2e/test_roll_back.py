@@ -234,3 +234,30 @@ async def test_a_bridge_that_was_cut_off_does_not_vouch_for_what_another_gave_me
             async with other.connect("global", **pair) as listener:
                 assert not listener.first["recovery"]["recovered"]
                 assert listener.first["recovery"]["reason"] == "unverified"
+
+
+async def test_who_was_given_nothing_of_a_stream_that_was_made_anew_is_told(
+    machine: Machine, start_bridge: StartBridge
+) -> None:
+    url = machine.server.url
+    async with start_bridge(feed_heartbeat_seconds=0.2) as bridge:
+        async with bridge.connect("global") as listener:
+            position = listener.first["position"]
+        async with bridge.connect("global", since=position) as listener:
+            assert listener.first["recovery"]["reason"] == "nothing_missed"
+        await _publish(url, 5, 1, agent_id="lost")
+        client = await nats.connect(url)
+        before = (await bridge.get("/readyz"))[1]["epoch"]
+        await client.jetstream().delete_stream("CREW_EVENTS")
+        await client.close()
+
+        async def is_another() -> bool:
+            status, ready = await bridge.get("/readyz")
+            return status == 200 and ready["epoch"] != before
+
+        await soon(is_another)
+        await _publish(url, 3, 1)
+        await stored(bridge, 3)
+        async with bridge.connect("global", since=position) as listener:
+            assert listener.first["recovery"]["reason"] == "stream_reset"
+            assert await _all(listener, 3) == [1, 2, 3]
