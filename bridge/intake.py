@@ -53,6 +53,10 @@ class Intake:
         """A stream, at the start or made anew."""
         self._hub.reset(epoch, floor, end, looked_ns)
 
+    def resume(self, looked_ns: int) -> None:
+        """The same stream, as far as it was read."""
+        self._hub.log.looked_ns = max(self._hub.log.looked_ns, looked_ns)
+
     def message(self, message: StoredMessage) -> None:
         """One message of the stream."""
         entry = entry_of(message, self._hub.log.epoch, self._count)

@@ -93,6 +93,8 @@ class Seeker:
         epoch = log.epoch
         if time_ns is not None:
             since = await self._shared(("time", time_ns), lambda past: past.before(time_ns))
+            if since > log.head:
+                await self._reach(since)
             return Found(since, epoch, is_owed=False)
         if last is not None:
             return Found(await self._newest(client, view, last), epoch, is_owed=False)
@@ -127,7 +129,7 @@ class Seeker:
         """Whether the stream has that message, or had it: it has nothing later in its place."""
         seq, stored_ns = mark
         if seq == 0:
-            return True
+            return mark == self._hub.log.beginning
         if seq > self._hub.log.floor:
             return self._hub.log.holds(mark)
         found = await self._shared(("stored", seq), lambda past: past.stored_ns(seq))
@@ -222,6 +224,7 @@ class Seeker:
 
     async def _shared(self, key: object, find: Callable[[Past], Awaitable[T]]) -> T:
         """What ``find`` finds, once for all who want to know ``key`` at about the same time."""
+        key = self._hub.log.epoch, key
         async with self._turns:
             now = asyncio.get_running_loop().time()
             until, value = self._known.get(key, (0.0, None))

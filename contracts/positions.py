@@ -36,7 +36,7 @@ class StreamPosition(NamedTuple):
     seq: int
     """Everything up to here lies behind whoever names the position. 0: nothing does."""
     stored_ns: int
-    """When the message ``seq`` was stored, in nanoseconds since 1970."""
+    """When the message ``seq`` was stored, in nanoseconds since 1970; for 0, when the stream was made."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -42,6 +42,12 @@ def test_a_stream_begins_a_log(intake: Intake, hub: Hub) -> None:
     assert (hub.log.end, hub.log.looked_ns) == ((12, 5), 7)
 
 
+def test_a_stream_that_is_read_on_was_looked_at_again(intake: Intake, hub: Hub) -> None:
+    for looked_ns in (9, 8):
+        intake.resume(looked_ns)
+        assert hub.log.looked_ns == 9
+
+
 def test_an_event_is_in_the_log_under_its_number(intake: Intake, hub: Hub) -> None:
     intake.message(stored(b'{"data":{}}', seq=14))
 

@@ -22,7 +22,7 @@ from bridge.broker.connection import FAULTS, ConnectionEvents, end_if_cancelled,
 from bridge.broker.consumption import Consumption, ordered
 from bridge.broker.express import at_once
 from bridge.broker.fitness import judge
-from bridge.broker.place import Place, verdict
+from bridge.broker.place import Place, Void, verdict
 from bridge.broker.sink import Sink
 from bridge.broker.stream import (
     AGES_APART,
@@ -74,6 +74,8 @@ class Feed:
         self._created = ""
         self._reborn = 0
         self._place = Place()
+        self._void_after = 0
+        """From there to ``last_seq`` the stream had nothing, or nothing any more."""
         self._behind_since: float | None = None
         self._consumption: Consumption | None = None
         self._goal = 0
@@ -151,6 +153,7 @@ class Feed:
         info = await client.jetstream().stream_info(self._settings.name)
         if epoch_of(info) != self._created:
             return "stream"
+        self._sink.resume(nanoseconds(made.created))
         self._is_one_copy = (info.config.num_replicas or 1) == 1
         if made.delivered is not None and made.delivered.stream_seq > self.last_seq:
             self._lose(made.delivered.stream_seq)
@@ -165,7 +168,8 @@ class Feed:
     async def _align(self, client: Client, info: StreamInfo) -> bool:
         """Find out what happened to the stream since the last consumer; whether it can be read on."""
         created, state = epoch_of(info), info.state
-        fate = await verdict(client, info, self._place) if created == self._created else "another"
+        void = Void(self._void_after, self.last_seq)
+        fate = await verdict(client, info, self._place, void) if created == self._created else "another"
         if fate == "behind" and not self._has_waited():
             return False
         self._behind_since = None
@@ -185,6 +189,7 @@ class Feed:
         self._created, self._place = created, Place()
         self.is_filled = False
         self.last_seq = _start(state, self._ring_bytes) - 1
+        self._void_after = 0 if self.last_seq < state.first_seq else self.last_seq
         now_ns = nanoseconds(look.now)
         end = StreamPosition(state.last_seq, look.newest_ns if look.newest_ns > 0 else now_ns)
         self._sink.begin(f"{created}-{self._reborn}", self.last_seq, end, now_ns)
@@ -196,7 +201,7 @@ class Feed:
 
     def _lose(self, last: int) -> None:
         self._sink.gap(self.last_seq + 1, last, "retention")
-        self.last_seq = last
+        self.last_seq = self._void_after = last
 
     async def _watch(self, consumption: "Consumption") -> str:
         """Wait until the consumer is at its end, and say why."""
@@ -214,7 +219,7 @@ class Feed:
 
     def take(self, message: StoredMessage, pending: int) -> None:
         """The next message of the stream has come."""
-        self.last_seq = message.seq
+        self.last_seq = self._void_after = message.seq
         self.pending = pending
         self._place = Place(message.seq, message.stored_ns)
         self._sink.message(message)
@@ -234,6 +239,8 @@ class Feed:
         ``stored_ns``: when what it holds there was stored, if it holds anything.
         """
         self.last_seq = seq
+        if stored_ns:
+            self._void_after, self._place = seq, Place(seq, stored_ns)
         self._sink.skip(seq, stored_ns)
         if seq >= self._goal:
             self.is_caught_up = self.is_filled = True

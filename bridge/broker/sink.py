@@ -18,6 +18,13 @@ class Sink(Protocol):
         """
         ...
 
+    def resume(self, looked_ns: int) -> None:
+        """The stream is read on from where it was left, and was looked at then: it is the same up to there.
+
+        What it lost behind that, which others may have read, nobody here can know.
+        """
+        ...
+
     def message(self, message: StoredMessage) -> None:
         """The next message."""
         ...

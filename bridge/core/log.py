@@ -18,7 +18,10 @@ _ROOM = 256
 """A full ring is emptied by one part in this many: seldom, but never so much that it takes long."""
 
 
-_NOTHING_YET = StreamPosition(0, 0)
+_NO_EVENT = StreamPosition(0, 0)
+_HEXADECIMAL = 16
+_NANOSECONDS = 1_000
+"""In a microsecond."""
 _NOBODY = (ABSENT, ANY)
 """Tokens that no view names."""
 
@@ -96,11 +99,13 @@ class Log:
         self.epoch = epoch
         """The stream's incarnation, and this log's, if it is not the first one of that: ``<created>-<n>``."""
         self.end = end or StreamPosition(floor, 0)
+        if self.end.seq == 0:
+            self.end = self.beginning
         self._below = self.end
         """The newest message that is not in the ring: it was there before, or has left it."""
         self.looked_ns = looked_ns
         """Since then the stream is known not to have lost its end."""
-        self._no_event = _NOTHING_YET
+        self._no_event = _NO_EVENT
         """The newest message without an entry."""
         self.floor = floor
         self.head = floor
@@ -158,7 +163,7 @@ class Log:
     def position(self, seq: int) -> StreamPosition | None:
         """Where somebody stands who was given everything up to ``seq``; None where that is not known here."""
         if seq == 0:
-            return _NOTHING_YET
+            return self.beginning
         if seq < self.floor:
             return None
         entry = self._last_event(seq)
@@ -168,6 +173,11 @@ class Log:
         if entry is not None:
             known.append(StreamPosition(entry.seq, entry.stored_ns))
         return max((position for position in known if position.seq <= seq), default=None)
+
+    @property
+    def beginning(self) -> StreamPosition:
+        """Where somebody stands who was given nothing yet: stored, so to speak, when the stream was made."""
+        return StreamPosition(0, int(self.created or "0", _HEXADECIMAL) * _NANOSECONDS)
 
     @property
     def anchor(self) -> str:

@@ -41,12 +41,16 @@ class Notes:
     payloads: list[bytes] = field(default_factory=list)
     passing: list[int] = field(default_factory=list)
     """Those that have a time to live."""
+    resumed: list[int] = field(default_factory=list)
     gaps: list[tuple[int, int, str]] = field(default_factory=list)
     skipped: int = 0
 
     def begin(self, epoch: str, floor: int, end: StreamPosition, looked_ns: int) -> None:
         self.begins.append((epoch, floor))
         self.ends.append((end, looked_ns))
+
+    def resume(self, looked_ns: int) -> None:
+        self.resumed.append(looked_ns)
 
     def message(self, message: StoredMessage) -> None:
         self.seqs.append(message.seq)

@@ -254,7 +254,7 @@ def test_a_pong_tells_the_head_and_what_lies_behind_the_connection() -> None:
     after = asked(bench, connection, action="ping", id="x")
 
     pong = {"type": "pong", "epoch": "e0-6-5a", "head": 6}
-    assert before == pong | {"cursor": 4, "position": "0-0"}
+    assert before == pong | {"cursor": 4, "position": f"0-{0xE0 * 1_000:x}"}
     assert after == pong | {"id": "x", "cursor": 6, "position": "6-5a"}
 
 

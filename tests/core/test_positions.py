@@ -23,8 +23,10 @@ def test_a_position_is_the_newest_event_up_to_a_place() -> None:
 
 
 def test_before_anything_was_given_it_is_the_beginning_of_the_stream() -> None:
-    assert _log().position(0) == (0, 0)
-    assert _log((3, 30)).position(2) == (0, 0)
+    assert _log().position(0) == _log().beginning == (0, 0x5F * 1_000)
+    assert _log((3, 30)).position(0) == (0, 0x5F * 1_000)
+    assert _log((3, 30)).position(2) == (0, 0x5F * 1_000)
+    assert _log((3, 30), end=StreamPosition(0, 99)).position(2) == (0, 0x5F * 1_000)
 
 
 def test_a_place_below_the_ring_has_none() -> None:

@@ -1,5 +1,6 @@
 """A stream that lost its end gives the numbers again, to other events: who has seen the lost ones is told."""
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from tests.client import Client, Json, Listener
 from tests.conftest import StartBridge
 from tests.e2e.test_history import SMALL_RING, numbers, publish, stored
 from tests.nats_server import NatsServer
+from tests.proxy import proxied
 from tests.waiting import soon
 
 RINGS: dict[str, dict[str, Any]] = {"in the ring": {}, "below the ring": SMALL_RING}
@@ -203,3 +205,59 @@ async def test_a_position_whose_event_has_gone_is_as_good(
                 assert await _all(listener, 4) == [6, 7, 8, 9]
         async with bridge.connect("global", since=seen[10]["position"]) as listener:
             assert listener.first["recovery"]["reason"] == "nothing_missed"
+
+
+async def test_a_bridge_that_was_cut_off_does_not_vouch_for_what_another_gave_meanwhile(
+    machine: Machine, start_bridge: StartBridge
+) -> None:
+    """It has read nothing of what was lost, so to it the stream looks as it was."""
+    url = machine.server.url
+    async with start_bridge(heartbeat_seconds=0.1) as bridge, proxied(url) as proxy:
+        await _seen(bridge, url, 70, 1)
+        async with start_bridge(nats_url=proxy.url, feed_heartbeat_seconds=0.5) as other:
+            await stored(other, 70)
+            proxy.stall()
+            async with bridge.connect("global") as listener:
+                await _publish(url, 10, 71)
+                await listener.events(10)
+                while (beat := json.loads(await listener.socket.recv()))["data"].get("head") != KEPT:
+                    pass
+            pair = {"since": KEPT + LOST, "epoch": beat["data"]["epoch"]}
+            machine.save()
+            await soon(bridge.is_ready)
+            await _seen(bridge, url, LOST, KEPT + 1)
+            machine.lose()
+            await _publish(url, LATER, KEPT + 1, agent_id="later")
+            proxy.cut()
+            proxy.resume()
+            await stored(other, KEPT + LATER)
+            async with other.connect("global", **pair) as listener:
+                assert not listener.first["recovery"]["recovered"]
+                assert listener.first["recovery"]["reason"] == "unverified"
+
+
+async def test_who_was_given_nothing_of_a_stream_that_was_made_anew_is_told(
+    machine: Machine, start_bridge: StartBridge
+) -> None:
+    url = machine.server.url
+    async with start_bridge(feed_heartbeat_seconds=0.2) as bridge:
+        async with bridge.connect("global") as listener:
+            position = listener.first["position"]
+        async with bridge.connect("global", since=position) as listener:
+            assert listener.first["recovery"]["reason"] == "nothing_missed"
+        await _publish(url, 5, 1, agent_id="lost")
+        client = await nats.connect(url)
+        before = (await bridge.get("/readyz"))[1]["epoch"]
+        await client.jetstream().delete_stream("CREW_EVENTS")
+        await client.close()
+
+        async def is_another() -> bool:
+            status, ready = await bridge.get("/readyz")
+            return status == 200 and ready["epoch"] != before
+
+        await soon(is_another)
+        await _publish(url, 3, 1)
+        await stored(bridge, 3)
+        async with bridge.connect("global", since=position) as listener:
+            assert listener.first["recovery"]["reason"] == "stream_reset"
+            assert await _all(listener, 3) == [1, 2, 3]
