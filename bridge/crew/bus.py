@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from crewai.events.event_bus import crewai_event_bus
-from crewai.events.event_context import SCOPE_STARTING_EVENTS
+from crewai.events.event_context import SCOPE_STARTING_EVENTS, VALID_EVENT_PAIRS
 
-from bridge.crew.ledger import Ledger
+from bridge.crew.ledger import Grammar, Ledger
 from bridge.crew.listener import CrewBridgeListener
 
 try:
@@ -22,7 +22,7 @@ _NAMES: Final = ("emit", "aemit")
 
 def ledger() -> Ledger:
     """A ledger that knows which events open scopes, and how to ask for the outermost run."""
-    return Ledger(get_execution_uuid, SCOPE_STARTING_EVENTS)
+    return Ledger(get_execution_uuid, Grammar(SCOPE_STARTING_EVENTS, VALID_EVENT_PAIRS))
 
 
 def wrap(record: Record) -> Detach:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.crew.content import Content, Data
+from bridge.crew.context import Context
 from bridge.crew.identity import Ids, identifier
-from bridge.crew.ledger import Context
 from bridge.crew.mapping.fields import (
     FAILURE,
     answer,
@@ -28,6 +28,11 @@ _MODEL_TURN: Final = "the model answered"
 _STARTED: Final = Row(
     "execution.started", name=label("flow_name"), role=label("agent_info.role"), inputs=mapping("inputs")
 )
+_STARTED_BY: Final = {
+    "task_started": Row("execution.started", name=label("task.name")),
+    "crew_train_started": Row("execution.started", name=label("crew_name"), inputs=mapping("inputs")),
+    "crew_test_started": Row("execution.started", name=label("crew_name"), inputs=mapping("inputs")),
+}
 _COMPLETED: Final = Row("execution.completed", result=outcome("result", "output"), duration_ms=elapsed)
 _FAILED: Final = Row("execution.failed", **FAILURE)
 _DELEGATION: Final = Row(
@@ -41,12 +46,8 @@ _CREW: Final = Row("crew.created", name=label("name"), key=label("key"), process
 _AGENT: Final = Row("agent.created", role=label("role"), key=label("key"), goal=answer("goal"),
                     model=label("llm.model"), tools=names("tools"))  # fmt: skip
 
-_RUN_ENDS: Final = {
-    "flow_finished": _COMPLETED,
-    "flow_failed": _FAILED,
-    "lite_agent_execution_completed": _COMPLETED,
-    "lite_agent_execution_error": _FAILED,
-}
+_OWN: Final = frozenset({"crew_kickoff_started", "crew_kickoff_completed", "crew_kickoff_failed"})
+"""What becomes the beginning or the end of an execution itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class Deriver:
 
     def before(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
         """What has to be known before the event itself: that the execution began."""
-        if context.outermost and event.type in {"flow_started", "lite_agent_execution_started"}:
-            yield self._derived(_STARTED, source, event, context)
+        if context.begins and event.type != "crew_kickoff_started":
+            yield self._derived(_STARTED_BY.get(event.type, _STARTED), source, event, context)
 
     def after(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
         """What follows the event, in its order."""
@@ -84,8 +85,9 @@ class Deriver:
                 yield _progress(context, len(context.run.done), len(context.run.tasks))
             case "llm_call_completed" if context.step:
                 yield Derived("task.progress", {"step": context.step, "message": _MODEL_TURN}, context.ids)
-            case kind if context.outermost and kind in _RUN_ENDS:
-                yield self._derived(_RUN_ENDS[kind], source, event, context)
+        if context.ends and event.type not in _OWN:
+            has_failed = event.type.endswith(("_failed", "_error", "_canceled"))
+            yield self._derived(_FAILED if has_failed else _COMPLETED, source, event, context)
 
     def _derived(
         self, row: Row, source: Any, event: Any, context: Context, ids: Ids | None = None, suffix: str = ""

@@ -99,6 +99,18 @@ def _kind(of: Any) -> str | None:
     return None
 
 
+def is_internal(flow: Any) -> bool:
+    """Whether a flow is machinery of CrewAI's: how an agent works, or a memory is searched.
+
+    An author can silence a flow of his own as well, so what it says of its events tells nothing.
+    """
+    said = getattr(type(flow), "is_crewai_internal", None)
+    if said is not None:
+        return said is True
+    is_of_crewai = type(flow).__module__.startswith("crewai.")
+    return is_of_crewai and getattr(flow, "suppress_flow_events", False) is True
+
+
 def _object(value: Any) -> Any:
     """What may have ids: a text is only a name."""
     return None if isinstance(value, str) else value

@@ -90,6 +90,7 @@ class Tap:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Whether all that was recorded is stored by NATS or kept on disk, waiting ``seconds`` at most."""
+        self._recorder.publish_announcements()
         self._journal.close_all()
         return self._courier.flush(seconds)
 
@@ -111,6 +112,7 @@ class Tap:
         self._sigterm.remove()
         atexit.unregister(self._end)
         if not self._stale:
+            self._recorder.publish_announcements()
             self._journal.close_all()
             self._courier.stop(self._delivery.exit_wait_seconds)
 
@@ -150,7 +152,7 @@ class Tap:
             self._courier.stop_soon(seconds, lambda: self._give_up(_TERMINATED), die)
 
     def _give_up(self, reason: str) -> None:
-        self._recorder.fail_open_runs(reason)
+        self._recorder.end_open_runs(reason)
         self._journal.close_all()
 
     def _forked(self) -> None:

@@ -1,16 +1,11 @@
 """A crew in every mode that CrewAI has: what its bus emitted is what the stream holds."""
 
-import asyncio
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from tests.crew.crewai_process import CrewProcess
-from tests.crew.stored import Stored, everything
+from tests.crew.recorded import Run, run_modes
+from tests.crew.stored import Stored
 from tests.crew.truth import assert_complete, assert_dense, assert_in_order
 
 SECRETS = (b"sk-SENTINEL-3f9a1c7e", b"horse-battery-9f81")
@@ -21,36 +16,9 @@ MODES = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Run:
-    """All modes in one process, since starting CrewAI takes seconds."""
-
-    emitted: list[dict[str, Any]]
-    stored: list[Stored]
-
-    def mode(self, name: str) -> "Run":
-        """What belongs to one mode."""
-        emitted = [event for event in self.emitted if event["mode"] == name]
-        ids = {event["event_id"] for event in emitted}
-        return Run(emitted, [message for message in self.stored if message.crewai.get("event_id") in ids])
-
-    def types(self) -> list[str]:
-        return [message.type for message in self.stored]
-
-    def data(self, event_type: str) -> list[dict[str, Any]]:
-        return [message.event["data"] for message in self.stored if message.type == event_type]
-
-
 @pytest.fixture(scope="module")
 def run(crewai_python: str, stream_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return _run(crewai_python, stream_url, tmp_path_factory.mktemp("modes"))
-
-
-def _run(python: str, url: str, home: Path, *arguments: str) -> Run:
-    process = CrewProcess(python, home)
-    source = f"modes-{uuid4().hex[:8]}"
-    process.run("modes", *arguments, nats_url=url, source=source)
-    return Run(json.loads(process.truth.read_text()), asyncio.run(everything(url, source)))
+    return run_modes(crewai_python, stream_url, tmp_path_factory.mktemp("modes"))
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -151,7 +119,7 @@ def test_a_failing_task_fails_its_execution(run: Run) -> None:
 def test_a_flow_is_the_execution_and_its_crew_a_part_of_it(run: Run) -> None:
     mode = run.mode("flow")
 
-    assert mode.types()[:3] == ["custom.flow_created", "execution.started", "flow.started"]
+    assert mode.types()[:3] == ["execution.started", "custom.flow_created", "flow.started"]
     assert {"crew.started", "crew.completed", "flow.method_completed"} <= set(mode.types())
     assert mode.types()[-2:] == ["flow.completed", "execution.completed"]
     assert run.mode("failing_flow").types()[-1] == "execution.failed"
@@ -206,7 +174,9 @@ def test_texts_are_cut_and_say_how_long_they_were(run: Run) -> None:
 def test_a_listener_instead_of_wrapping_loses_nothing_but_the_order(
     crewai_python: str, stream_url: str, tmp_path: Path
 ) -> None:
-    modes = _run(crewai_python, stream_url, tmp_path, "--listener", "sequential", "threads", "tool_error")
+    modes = run_modes(
+        crewai_python, stream_url, tmp_path, "--listener", "sequential", "threads", "tool_error"
+    )
 
     assert_complete(modes.emitted, modes.stored)
     assert_dense(modes.stored)
@@ -214,7 +184,7 @@ def test_a_listener_instead_of_wrapping_loses_nothing_but_the_order(
 
 @pytest.fixture(scope="module")
 def old_run(old_crewai_python: str, stream_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return _run(old_crewai_python, stream_url, tmp_path_factory.mktemp("old"))
+    return run_modes(old_crewai_python, stream_url, tmp_path_factory.mktemp("old"))
 
 
 @pytest.mark.parametrize("name", MODES)

@@ -20,7 +20,7 @@ from bridge.crew.message import STREAM
 from bridge.crew.pulse import Pulse
 from bridge.crew.tap import Delivery, Tap
 from contracts import create_queue_event
-from tests.crew.bench import Crew, event
+from tests.crew.bench import GRAMMAR, Crew, event
 from tests.crew.stored import everything
 from tests.nats_server import NatsServer
 from tests.waiting import until
@@ -33,7 +33,6 @@ Sigterm(lambda die: die()).install()
 os.kill(os.getpid(), signal.SIGTERM)
 print("it goes on", flush=True)
 """
-STARTS = frozenset({"crew_kickoff_started"})
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def new_tap(url: str, source: str, directory: Path) -> Tap:
         end_wait_seconds=5,
         exit_wait_seconds=5,
     )
-    return Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, STARTS))
+    return Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, GRAMMAR))
 
 
 async def test_when_an_execution_has_ended_its_events_are_stored(

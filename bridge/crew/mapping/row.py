@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 
 from bridge.crew.content import Data
-from bridge.crew.ledger import Context
+from bridge.crew.context import Context
 from bridge.crew.mapping.page import Page, Put
 from bridge.crew.secret_names import is_secret
 
@@ -44,7 +44,7 @@ class RunRow(Row):
 
     def event_type(self, event: Any, context: Context) -> str:  # noqa: ARG002  # Other rows look.
         """Which of the two it is."""
-        return self._type if context.outermost else self._nested
+        return self._type if context.begins or context.ends else self._nested
 
 
 class Verdict(Row):
