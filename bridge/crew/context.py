@@ -27,6 +27,8 @@ class Context(NamedTuple):
     """The kickoff of its crew."""
     step: int = 0
     """Which turn of its task it is, for an answer of a model."""
+    is_attempt: bool = False
+    """Whether it is of an attempt at a tool's call only, and neither begins nor ends the call."""
     settles: bool = False
     """Whether somebody may look for what was recorded up to here: an execution or a turn ends, or pauses."""
     waits_for: Hashable = None

@@ -77,7 +77,7 @@ class Deriver:
         match event.type:
             case "crew_kickoff_started" if context.first:
                 yield from self._topology(source, context)
-            case "tool_usage_started" | "tool_usage_finished":
+            case "tool_usage_started" | "tool_usage_finished" if not context.is_attempt:
                 yield from self._coordination(source, event, context)
             case "agent_logs_execution" if _manages(source):
                 yield self._derived(_DECISION, source, _decision(event), context)

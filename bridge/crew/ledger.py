@@ -10,13 +10,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.crew.calls import Calls
 from bridge.crew.context import Context
 from bridge.crew.executions import BEGINNINGS, KICKOFFS, UNSEEN, Execution, Executions, Run
 from bridge.crew.identity import NOBODY, Ids, identifier, ids_of
 from bridge.crew.runs import Runs, of_flow, what_paused
 from bridge.crew.scopes import Scope, Scopes
 
-_FLOWS_OWN: Final = ("flow_", "conversation_")
+_FLOWS_OWN: Final = ("flow_", "method_execution_", "conversation_")
 _ANNOUNCEMENTS: Final = frozenset({"flow_created", "conversation_turn_started", "hook_dispatched"})
 """What comes before the kickoff that it is about."""
 
@@ -42,6 +43,7 @@ class Ledger:
         self._scopes = Scopes(grammar.pairs)
         self._executions = Executions()
         self._runs = Runs(self._executions)
+        self._calls = Calls()
 
     def forked(self) -> "Ledger":
         """For a child process: it lives within the parent's scopes, and the parent's runs are not its own."""
@@ -77,15 +79,17 @@ class Ledger:
         with self._lock:
             ended = self._scopes.ended_by(source, event)
             around = self._scopes.around(event)
-            ids = _ids(source, event, ended or around)
+            place = ended or around or self._scopes.named(event.started_event_id)
+            ids = _ids(source, event, place)
             name = self._name()
             waits_for = self._announced(source, event, around, name)
             if waits_for is not None:
                 return Context(None, ids, None, waits_for=waits_for)
-            execution = self._place(source, event, ended or around, name)
+            execution = self._place(source, event, place, name)
             if event.type in self._grammar.opening:
                 self._scopes.open(source, event, execution, ids)
             context = Context(None, ids, _published(around), _elapsed(ended, event))
+            context = self._calls.follow(source, event, context)
             if execution is None:
                 return context
             context = context._replace(execution=execution.name)

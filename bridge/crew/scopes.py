@@ -45,7 +45,10 @@ class Scopes:
 
     def around(self, event: Any) -> Scope | None:
         """What an event happened within; None if that is nothing, or nothing that is known."""
-        name = event.parent_event_id
+        return self.named(event.parent_event_id)
+
+    def named(self, name: str | None) -> Scope | None:
+        """The scope that an event opened."""
         return None if name is None else self._open.get(name) or self._ended.get(name)
 
     def ended_by(self, source: Any, event: Any) -> Scope | None:
@@ -59,8 +62,8 @@ class Scopes:
             return None
         name = self._fitting(event.started_event_id, kind, id(source))
         if name is None:
-            ended = self._ended.get(event.started_event_id)
-            return ended if ended is not None and ended.kind == kind else None
+            named = self.named(event.started_event_id)
+            return named if named is not None and named.kind == kind else None
         scope = self._ended[name] = self._open.pop(name)
         if len(self._ended) > _MAX_ENDED:
             del self._ended[next(iter(self._ended))]

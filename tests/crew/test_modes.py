@@ -152,7 +152,7 @@ def test_a_class_that_nobody_knows_passes_with_its_scalars_and_without_its_secre
 def test_what_a_crew_does_to_the_tap_is_told_without_its_secrets(run: Run) -> None:
     mode = run.mode("hostile")
 
-    (failed,) = [data for data in mode.data("tool.failed") if data["attempt"] == 1]
+    (failed,) = mode.data("tool.failed")
     assert failed["error"].startswith("401 for https://x/?api_key=[redacted]")
     assert mode.data("tool.started")[0]["arguments"]["options"] == {"nested": {"client_secret": "[redacted]"}}
     result = mode.data("flow.completed")[0]["result"]

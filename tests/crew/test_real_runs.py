@@ -12,8 +12,9 @@ ONCE = [
 """Every execution of these begins once, and ends once with the last of its events."""
 MODES = [
     *ONCE, "conversation_left_open", "conversation_by_turns", "sticky_name", "raising_callback",
+    "raising_tool", "raising_once", "limited_tool", "reporting_tool", "missing_tool", "garbled_arguments",
 ]  # fmt: skip
-NOT_OLD = {"conversation", "conversation_left_open", "conversation_by_turns"}
+NOT_OLD = {"conversation", "conversation_left_open", "conversation_by_turns", "reporting_tool"}
 """What CrewAI 1.14.7 does not have."""
 OTHERWISE_OLD = {
     "replay",  # It says only that the crew is done, and that of the kickoff before.
@@ -136,3 +137,56 @@ def test_a_callback_that_raises_fails_what_was_completed_and_nothing_else(newest
 def test_how_long_a_run_took_is_counted_from_its_own_beginning(newest: Run, name: str) -> None:
     for data in newest.mode(name).data("execution.completed"):
         assert 0 < data["duration_ms"] < 60_000
+
+
+ATTEMPT = ["custom.tool_attempt_started", "custom.tool_attempt_failed"]
+CALLS = {
+    "raising_tool": [
+        "tool.started", "custom.tool_attempt_failed", *ATTEMPT, "custom.tool_attempt_started", "tool.failed",
+    ],
+    "raising_once": [
+        "tool.started", "custom.tool_attempt_failed", "custom.tool_attempt_started", "tool.finished",
+    ],
+    "limited_tool": ["tool.started", "tool.finished", "tool.started", "tool.failed"],
+    "reporting_tool": ["tool.started", "tool.failed"],
+    "missing_tool": ["tool.failed", *["custom.tool_attempt_failed"] * 5],
+    "garbled_arguments": ["tool.failed", "custom.tool_attempt_failed"],
+}  # fmt: skip
+
+
+def calls(run: Run, name: str) -> list[str]:
+    """What there is of calls of tools, but for what says a second time that one failed."""
+    kinds = [each for each in run.mode(name).types() if "tool" in each]
+    return [each for each in kinds if each != "custom.tool_failure_detected"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_of_a_tool_ends_once_and_its_attempts_are_told_apart(newest: Run, name: str) -> None:
+    detected = newest.mode(name).types().count("custom.tool_failure_detected")
+
+    assert calls(newest, name) == CALLS[name]
+    assert detected == CALLS[name].count("tool.failed")
+
+
+@pytest.mark.parametrize("name", ["raising_tool", "raising_once", "missing_tool", "garbled_arguments"])
+def test_so_it_does_where_crewai_does_not_say_at_the_end_that_it_failed(oldest: Run, name: str) -> None:
+    assert calls(oldest, name) == CALLS[name]
+
+
+def test_attempts_are_within_their_call_and_the_call_takes_as_long_as_all_of_them(newest: Run) -> None:
+    mode = newest.mode("raising_tool")
+    (started,) = (m.event for m in mode.stored if m.type == "tool.started")
+    attempts = [m.event for m in mode.stored if m.type.startswith("custom.tool_attempt")]
+    (failed,) = mode.data("tool.failed")
+
+    assert {each["parent_id"] for each in attempts} == {started["event_id"]}
+    assert failed["attempt"] == 3
+    assert failed["duration_ms"] >= sum(each["data"].get("duration_ms", 0) for each in attempts)
+
+
+def test_a_tool_that_reports_a_failure_has_failed_and_says_why(newest: Run) -> None:
+    (failed,) = newest.mode("reporting_tool").data("tool.failed")
+    limited = newest.mode("limited_tool").data("tool.failed")[0]
+
+    assert failed["error"] == "closed today"
+    assert "usage limit" in limited["error"]

@@ -1,6 +1,7 @@
 """A row of the mapping: our type for one of CrewAI's, and the fields that pass."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.crew.content import Data
@@ -47,20 +48,21 @@ class RunRow(Row):
         return self._type if context.begins or context.ends else self._nested
 
 
-class Verdict(Row):
-    """A row for an event that says itself whether something passed."""
+class Either(Row):
+    """Two rows, of which each event has one."""
 
-    def __init__(self, passed: Row, failed: Row) -> None:
-        super().__init__("guardrail.passed")
-        self._rows = failed, passed
+    def __init__(self, is_first: Callable[[Any, Context], bool], first: Row, second: Row) -> None:
+        super().__init__("")
+        self._is_first = is_first
+        self._rows = second, first
 
     def event_type(self, event: Any, context: Context) -> str:
-        """The type of the row that its ``success`` chooses."""
-        return self._rows[bool(event.success)].event_type(event, context)
+        """The type of the row that the event has."""
+        return self._rows[self._is_first(event, context)].event_type(event, context)
 
     def write(self, page: Page) -> Data:
-        """The data of the row that its ``success`` chooses."""
-        return self._rows[bool(page.event.success)].write(page)
+        """The data of the row that the event has."""
+        return self._rows[self._is_first(page.event, page.context)].write(page)
 
 
 def row_for_unknown(event_type: str) -> Row:

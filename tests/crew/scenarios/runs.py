@@ -14,10 +14,12 @@ from crewai import Crew
 from crewai.flow.flow import Flow, listen, start
 from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.state.checkpoint_config import CheckpointConfig
+from crewai.tools import tool
 
 from tests.crew.scenarios.offline import (
     ScriptedModel,
     agent,
+    break_down,
     look_up,
     model,
     record,
@@ -35,6 +37,11 @@ try:
     from crewai.flow.conversational import ConversationConfig
 except ImportError:  # Older versions have no conversations.
     ConversationConfig = None
+
+try:
+    from crewai.tools.tool_failure import ToolFailure
+except ImportError:  # Older versions have tools that return or raise.
+    ToolFailure = None
 
 
 def replay() -> None:
@@ -179,12 +186,64 @@ def crew_test() -> None:
         crew.test(n_iterations=2, eval_llm=model('{"quality": 5}'))
 
 
+def raising_tool() -> None:
+    _calls(break_down, use("break_down", topic="doors"))
+
+
+def raising_once() -> None:
+    reasons = [ValueError("not yet"), ValueError("nor now")]  # CrewAI calls twice in each attempt.
+
+    @tool("Look up")
+    def moody(topic: str) -> str:
+        """Look something up."""
+        if reasons:
+            raise reasons.pop()
+        return "found"
+
+    _calls(moody, use("look_up", topic="tides"))
+
+
+def limited_tool() -> None:
+    @tool("Look up", max_usage_count=1)
+    def limited(topic: str) -> str:
+        """Look something up."""
+        return "found"
+
+    _calls(limited, use("look_up", topic="tides"), use("look_up", topic="moons"))
+
+
+def reporting_tool() -> None:
+    if ToolFailure is None:
+        return
+
+    @tool("Look up")
+    def honest(topic: str) -> Any:
+        """Look something up."""
+        return ToolFailure(message="closed today")
+
+    _calls(honest, use("look_up", topic="tides"))
+
+
+def missing_tool() -> None:
+    _calls(look_up, use("dig_up", topic="tides"))
+
+
+def garbled_arguments() -> None:
+    _calls(look_up, "Thought: now\nAction: look_up\nAction Input: [1, 2")
+
+
+def _calls(called: Any, *answers: str) -> None:
+    worker = agent(model(*answers), tools=[called])
+    Crew(agents=[worker], tasks=[task("call", worker)]).kickoff()
+
+
 kept: list[Any] = []
 
 MODES: list[Callable[[], None]] = [
     replay, failing_replay, lone_task, lone_agent, failing_agent, checkpoint, silent_flow,
     failing_silent_flow, conversation, conversation_left_open, conversation_by_turns, deferred_flow,
-    sticky_name, raising_callback, crew_test,
+    sticky_name, raising_callback, crew_test, raising_tool, raising_once, limited_tool, reporting_tool,
+    missing_tool, garbled_arguments,
 ]  # fmt: skip
 
 record(MODES)
