@@ -35,6 +35,15 @@ _STARTED_BY: Final = {
 }
 _COMPLETED: Final = Row("execution.completed", result=outcome("result", "output"), duration_ms=elapsed)
 _FAILED: Final = Row("execution.failed", **FAILURE)
+_REQUESTED: Final = Row(
+    "human.input_requested",
+    prompt=answer("message"),
+    choices=names("emit"),
+    method=label("method_name"),
+    name=label("flow_name"),
+    flow=label("flow_id"),
+)
+"""CrewAI says that it asks only where it asks on the console."""
 _DELEGATION: Final = Row(
     "manager.delegation_started", to_agent=label("coworker"), task=answer("task"), context=answer("context")
 )
@@ -68,9 +77,11 @@ class Deriver:
         self._content = content
 
     def before(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
-        """What has to be known before the event itself: that the execution began."""
+        """What has to be known before the event itself: that the execution began, what a person is asked."""
         if context.begins and event.type != "crew_kickoff_started":
             yield self._derived(_STARTED_BY.get(event.type, _STARTED), source, event, context)
+        if event.type == "flow_paused":
+            yield self._derived(_REQUESTED, source, event, context)
 
     def after(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
         """What follows the event, in its order."""

@@ -101,7 +101,8 @@ class Recorder:
         direct = self._direct(source, event, context)
         after = self._all(event, context, self._derive.after(source, event, context))
         announced = self._announcements(source, context) if event.type in KICKOFFS else []
-        drafts = [*before, *announced, direct] if before else [direct, *announced]
+        is_beginning = context.begins and not before
+        drafts = [direct, *announced] if is_beginning else [*before, *announced, direct]
         self.journal.write(context.execution, [*drafts, *after])
         if context.settles:
             self.at_end()

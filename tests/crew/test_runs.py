@@ -82,7 +82,7 @@ def test_a_paused_flow_ends_nothing_but_waits_for_nobody() -> None:
     bench.record(flow, source=source)
     bench.record(event("flow_paused", None, flow, method_name="ask", message="well?"), source=source)
 
-    assert bench.types() == ["execution.started", "flow.started", "flow.paused"]
+    assert bench.types() == ["execution.started", "flow.started", "human.input_requested", "flow.paused"]
     assert bench.ended == 1
     bench.recorder.end_open_runs("over")
     assert bench.types() == []
