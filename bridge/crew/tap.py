@@ -56,7 +56,7 @@ class Tap:
         self._stale = False
         self._is_closed = False
         self._detach: Callable[[], None] = _nothing
-        self._build(ledger, frozenset())
+        self._build(ledger)
         self._sigterm = Sigterm(self._terminated)
         self._sigterm.install()
         atexit.register(self._end)
@@ -116,12 +116,11 @@ class Tap:
             self._journal.close_all()
             self._courier.stop(self._delivery.exit_wait_seconds)
 
-    def _build(self, ledger: Ledger, inherited: frozenset[str]) -> None:
+    def _build(self, ledger: Ledger) -> None:
         delivery, self._worker = self._delivery, worker_name()
         policy = replace(self._policy, worker=self._worker)
         self._outbox = Outbox(delivery.max_queue_bytes)
         self._journal = Journal(self._outbox, policy)
-        self._journal.inherited = inherited
         self._recorder = Recorder(ledger, self._journal, policy, self._execution_ended)
         self._courier = Courier(
             self._outbox,
@@ -165,7 +164,7 @@ class Tap:
             if not self._stale:
                 return
             _inherited.append((self._outbox, self._journal, self._recorder, self._courier))
-            self._build(self._recorder.ledger.forked(), self._journal.executions)
+            self._build(self._recorder.ledger.forked())
             self._stale = False
         if "multiprocessing.util" in sys.modules:
             # Its children leave by os._exit, where atexit is not heard.

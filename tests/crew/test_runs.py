@@ -153,18 +153,6 @@ def test_agents_by_themselves_and_managers_are_seen() -> None:
     assert bench.taken()[1]["data"] == {"decision": "t"}
 
 
-def test_the_child_of_a_fork_counts_no_execution_of_its_parent() -> None:
-    bench = Bench()
-    bench.record(event("task_started"))
-    ledger = bench.recorder.ledger.forked()
-    bench.journal.inherited = bench.journal.executions
-    bench.taken()
-    bench.recorder.ledger = ledger
-    bench.record(event("task_started"))
-
-    assert "sequence" not in bench.taken()[0]
-
-
 def test_threads_of_one_execution_share_its_sequence() -> None:
     bench = Bench()
 
