@@ -109,7 +109,7 @@ class Deriver:
     def _topology(self, crew: Any, context: Context) -> Iterator[Derived]:
         yield self._derived(_CREW, crew, _outline(crew, self._content), context)
         for index, agent in enumerate(_members(crew)):
-            ids = Ids(context.ids.crew, None, identifier(getattr(agent, "id", None)))
+            ids = context.ids._replace(task=None, agent=identifier(getattr(agent, "id", None)))
             yield self._derived(_AGENT, crew, agent, context, ids, f":{index}")
 
     def _coordination(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
@@ -126,7 +126,7 @@ class Deriver:
 
 def _progress(context: Context, done: int, total: int) -> Derived:
     data = {"progress": done / total, "completed_tasks": done, "total_tasks": total}
-    return Derived("execution.progress", data, Ids(crew=context.ids.crew))
+    return Derived("execution.progress", data, context.ids._replace(task=None, agent=None))
 
 
 def _manages(agent: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bridge.crew.calls import Calls
 from bridge.crew.context import Context
+from bridge.crew.crew_names import CrewNames
 from bridge.crew.executions import BEGINNINGS, KICKOFFS, UNSEEN, Execution, Executions, Run
 from bridge.crew.identity import NOBODY, Ids, identifier, ids_of
 from bridge.crew.runs import Runs, of_flow, what_paused
@@ -35,11 +36,17 @@ class Grammar:
 class Ledger:
     """Observes every event, in any thread, in the order in which the threads emit."""
 
-    def __init__(self, read_execution: Callable[[], str | None] | None, grammar: Grammar) -> None:
+    def __init__(
+        self,
+        read_execution: Callable[[], str | None] | None,
+        grammar: Grammar,
+        crew_names: CrewNames | None = None,
+    ) -> None:
         """``read_execution`` asks CrewAI for the name of the outermost run, if its version knows one."""
         self._lock = threading.RLock()
         self._read_execution = read_execution
         self._grammar = grammar
+        self._crew_names = crew_names or CrewNames()
         self._scopes = Scopes(grammar.pairs)
         self._executions = Executions()
         self._runs = Runs(self._executions)
@@ -47,7 +54,7 @@ class Ledger:
 
     def forked(self) -> "Ledger":
         """For a child process: it lives within the parent's scopes, and the parent's runs are not its own."""
-        ledger = Ledger(self._read_execution, self._grammar)
+        ledger = Ledger(self._read_execution, self._grammar, self._crew_names)
         ledger._scopes, ledger._executions, ledger._runs = self._scopes, self._executions, self._runs
         ledger._executions.disown()
         return ledger
@@ -63,7 +70,7 @@ class Ledger:
         """The context of an event that neither opens nor ends anything."""
         with self._lock:
             around = self._scopes.around(event)
-            return Context(self.execution_of(event), _ids(source, event, around), _published(around))
+            return Context(self.execution_of(event), self._ids(source, event, around), _published(around))
 
     def execution_of(self, event: Any) -> str | None:
         """The execution of an event that opens and ends nothing."""
@@ -80,7 +87,7 @@ class Ledger:
             ended = self._scopes.ended_by(source, event)
             around = self._scopes.around(event)
             place = ended or around or self._scopes.named(event.started_event_id)
-            ids = _ids(source, event, place)
+            ids = self._ids(source, event, place)
             name = self._name()
             waits_for = self._announced(source, event, around, name)
             if waits_for is not None:
@@ -115,7 +122,12 @@ class Ledger:
         """What was not seen to begin: a crew that an earlier process, or an earlier run, began."""
         is_new = around is not None and around.execution is not execution and UNSEEN in execution.runs
         if event.parent_event_id is not None and (around is None or is_new):
-            self._scopes.assume(event.parent_event_id, execution, Ids(crew=ids.crew))
+            self._scopes.assume(
+                event.parent_event_id, execution, Ids(crew=ids.crew, crew_object=ids.crew_object)
+            )
+
+    def _ids(self, source: Any, event: Any, scope: Scope | None) -> Ids:
+        return ids_of(source, event, self._crew_names.of).within(scope.ids if scope else NOBODY)
 
     def _name(self) -> str | None:
         return None if self._read_execution is None else identifier(self._read_execution())
@@ -158,10 +170,6 @@ class Ledger:
         if event.type in KICKOFFS or event.type == "task_started":
             return False
         return name is None or self._executions.known(name) is over
-
-
-def _ids(source: Any, event: Any, scope: Scope | None) -> Ids:
-    return ids_of(source, event).within(scope.ids if scope else NOBODY)
 
 
 def _published(around: Scope | None) -> str | None:

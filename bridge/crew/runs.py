@@ -57,7 +57,7 @@ class Runs:
         execution.runs[kind, id(source)] = run
         if kind == "flow":
             self._executions.note_source(source, execution)
-        return context._replace(run=run, first=kind == "crew" and self._is_first(context.ids.crew))
+        return context._replace(run=run, first=kind == "crew" and self._is_first(context.ids.crew_object))
 
     def _is_first(self, crew: str | None) -> bool:
         if crew is None or crew in self._crews:
@@ -92,10 +92,11 @@ class Runs:
         outermost = execution.outermost
         if outermost is not None and outermost.ids.crew and not context.ids.crew:
             # Memory is written by a thread that is in the execution but in none of its scopes.
-            context = context._replace(ids=context.ids.within(Ids(crew=outermost.ids.crew)))
-        run = next(
-            (run for run in execution.runs.values() if run.tasks and run.ids.crew == context.ids.crew), None
-        )
+            crew = Ids(crew=outermost.ids.crew, crew_object=outermost.ids.crew_object)
+            context = context._replace(ids=context.ids.within(crew))
+        crew_object = context.ids.crew_object
+        runs = (run for run in execution.runs.values() if run.tasks)
+        run = next((run for run in runs if run.ids.crew_object == crew_object), None)
         task, step = context.ids.task, 0
         if task is not None and event.type == "llm_call_completed":
             step = execution.steps[task] = execution.steps.get(task, 0) + 1

@@ -65,7 +65,7 @@ class Crew:
     name = "Crew"
     key = "k"
     process = "sequential"
-    tasks: tuple[Any, ...] = ()
+    tasks: Any = ()
     agents: tuple[Any, ...] = ()
     manager_agent: Any = None
 

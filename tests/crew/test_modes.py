@@ -12,7 +12,7 @@ SECRETS = (b"sk-SENTINEL-3f9a1c7e", b"horse-battery-9f81")
 MODES = [
     "sequential", "hierarchical", "failing_task", "flow", "failing_flow", "streaming",
     "memory", "kickoff_async", "akickoff", "kickoff_for_each", "guardrail_retry",
-    "tool_error", "custom_event", "threads", "huge", "hostile",
+    "tool_error", "custom_event", "threads", "huge", "hostile", "namesakes",
 ]  # fmt: skip
 
 
@@ -78,6 +78,20 @@ def test_a_crew_shows_itself_its_agents_and_its_progress(run: Run) -> None:
     assert mode.data("execution.started")[0]["inputs"] == {"topic": "tides", "password": "[redacted]"}
     assert mode.data("tool.started")[0]["arguments"] == {"topic": "tides"}
     assert len({message.event["crew_id"] for message in mode.stored}) == 1
+
+
+def test_a_crew_is_called_as_its_author_named_it_else_by_what_it_is(run: Run) -> None:
+    def names(mode: str) -> list[str]:
+        return list(dict.fromkeys(str(message.event["crew_id"]) for message in run.mode(mode).stored))
+
+    def objects(mode: str) -> set[str]:
+        return {message.crewai["crew_id"] for message in run.mode(mode).stored}
+
+    keys = [data["key"] for data in run.mode("namesakes").data("crew.created")]
+    assert names("sequential") == ["Sea"]
+    assert names("namesakes") == list(dict.fromkeys(keys))
+    assert (len(names("namesakes")), len(objects("namesakes"))) == (2, 3)
+    assert (len(names("kickoff_for_each")), len(objects("kickoff_for_each"))) == (1, 3)
 
 
 def test_everything_within_a_task_names_the_task_and_its_agent(run: Run) -> None:

@@ -99,7 +99,7 @@ def test_runs_that_are_open_can_be_failed_and_take_nothing_more() -> None:
     (failed,) = bench.taken()
     assert (failed["event_id"], failed["priority"]) == (f"{start.event_id}:execution.failed", "high")
     assert failed["data"] == {"error": "over", "error_type": "ProcessEnded"}
-    assert failed["crew_id"] == "crew-1"
+    assert failed["crew_id"] == "Crew"
 
 
 def test_of_runs_that_never_end_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

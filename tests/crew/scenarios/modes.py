@@ -163,9 +163,16 @@ def huge() -> None:
     Crew(agents=[worker], tasks=[task("write " + "y" * 400_000, worker)]).kickoff({"topic": "z" * 900_000})
 
 
+def namesakes() -> None:
+    """Two objects of one crew whose author has not named it, and one of another."""
+    simple_crew(tasks=2).kickoff()
+    simple_crew(tasks=2).kickoff()
+    simple_crew(tasks=3).kickoff()
+
+
 MODES: list[Callable[[], None]] = [
     sequential, hierarchical, failing_task, flow, failing_flow, streaming, memory, kickoff_async, akickoff,
-    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge, hostile,
+    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge, hostile, namesakes,
 ]  # fmt: skip
 
 
