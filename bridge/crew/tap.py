@@ -98,8 +98,8 @@ class Tap:
         """What was published and lost since the start, and what waits, in memory and on disk."""
         return {
             "published": self._courier.accounts.published,
-            "waiting": len(self._outbox),
-            "waiting_bytes": self._outbox.bytes_waiting,
+            "waiting": self._courier.accounts.waiting,
+            "waiting_bytes": self._courier.accounts.waiting_bytes,
             "on_disk": self._courier.accounts.on_disk,
             **self._courier.accounts.losses(),
             "not_recorded": self._recorder.failures,

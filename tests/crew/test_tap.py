@@ -84,6 +84,27 @@ async def test_a_flush_includes_chunks_and_the_applications_own_events(
     assert set(statistics.values()) == {0}
 
 
+async def test_what_is_on_its_way_is_counted_as_waiting(
+    mortal_server: NatsServer, source: str, tmp_path: Path
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream()
+    tap = new_tap(mortal_server.url, source, tmp_path)
+    tap.publish(create_queue_event("inbox", "cleared"))
+    assert tap.flush(10)
+    mortal_server.suspend()
+    for _ in range(3):
+        tap.publish(create_queue_event("inbox", "cleared"))
+    await until(lambda: not len(tap._outbox))
+
+    assert tap.statistics()["waiting"] == 3
+    assert tap.statistics()["waiting_bytes"] > 300
+    mortal_server.resume()
+    assert tap.flush(10)
+    assert (tap.statistics()["published"], tap.statistics()["waiting"]) == (4, 0)
+    tap.close()
+
+
 async def test_everything_that_a_worker_publishes_names_the_worker_that_its_pulse_is_of(
     mortal_server: NatsServer, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
