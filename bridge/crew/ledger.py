@@ -95,11 +95,11 @@ class Ledger:
             execution = self._place(source, event, place, name)
             if event.type in self._grammar.opening:
                 self._scopes.open(source, event, execution, ids)
-            context = Context(None, ids, _published(around), _elapsed(ended, event))
+            name = execution.name if execution else None
+            context = Context(name, ids, _published(around), _elapsed(ended, event))
             context = self._calls.follow(source, event, context)
             if execution is None:
                 return context
-            context = context._replace(execution=execution.name)
             context = self._runs.follow(execution, source, event, context, around)
             self._assume(execution, event, around, ids)
             return context

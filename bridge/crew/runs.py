@@ -35,7 +35,8 @@ class Runs:
         begins = not (execution.has_begun or execution.is_foreign)
         resumes = not begins and what_paused(source, event) is not None
         execution.has_begun = True
-        context = context._replace(begins=begins, resumes=resumes)
+        if begins or resumes:
+            context = context._replace(begins=begins, resumes=resumes)
         if event.type in KICKOFFS:
             is_root = around is None or around.execution is not execution
             return self._started(execution, source, event, context, is_root=is_root)
