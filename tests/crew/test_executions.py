@@ -232,6 +232,16 @@ def test_a_name_that_sticks_begins_anew_and_is_warned_of_once(caplog: pytest.Log
     assert [record.getMessage()[:12] for record in caplog.records] == ["execution e1"]
 
 
+def test_what_an_author_says_before_the_kickoff_under_its_name_begins_it() -> None:
+    bench, crew = fresh(), Crew()
+    bench.record(event("skill_loaded"))
+    start = event("crew_kickoff_started")
+    bench.record(start, event("crew_kickoff_completed", None, start), source=crew)
+
+    assert whole(bench.taken())[:3] == ["execution.started", "custom.skill_loaded", "crew.started"]
+    assert bench.ended == 1
+
+
 def test_a_silent_flow_of_an_authors_is_an_execution() -> None:
     bench, flow, crew = fresh(), Source(), Crew()
     flow.suppress_flow_events = True  # type: ignore[attr-defined]
