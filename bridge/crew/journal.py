@@ -23,7 +23,8 @@ _WINDOW_CHARS: Final = 16 * 1024
 _PATIENCE_SECONDS: Final = 1.0
 """How long the beginning of a word waits for the rest of it, which may show that it is a secret."""
 _MAX_ANSWERS: Final = 256
-_MAX_EXECUTIONS: Final = 10_000
+_MAX_EXECUTIONS: Final = 100_000
+"""Beyond this the one that is silent the longest is forgotten, and would begin again at 1."""
 
 
 _Call = tuple[str | None, str]

@@ -13,6 +13,7 @@ ONCE = [
 MODES = [
     *ONCE, "conversation_left_open", "conversation_by_turns", "sticky_name", "raising_callback",
     "raising_tool", "raising_once", "limited_tool", "reporting_tool", "missing_tool", "garbled_arguments",
+    "native_calls",
 ]  # fmt: skip
 NOT_OLD = {"conversation", "conversation_left_open", "conversation_by_turns", "reporting_tool"}
 """What CrewAI 1.14.7 does not have."""
@@ -171,6 +172,18 @@ def test_a_call_of_a_tool_ends_once_and_its_attempts_are_told_apart(newest: Run,
 @pytest.mark.parametrize("name", ["raising_tool", "raising_once", "missing_tool", "garbled_arguments"])
 def test_so_it_does_where_crewai_does_not_say_at_the_end_that_it_failed(oldest: Run, name: str) -> None:
     assert calls(oldest, name) == CALLS[name]
+
+
+def test_of_five_calls_by_a_models_own_protocol_three_of_them_at_once_each_ends_once(newest: Run) -> None:
+    """Two raise, one returns, one is of a tool that is not there, and the arguments of one are garbled."""
+    found = calls(newest, "native_calls")
+
+    assert (found.count("tool.started"), found.count("tool.finished"), found.count("tool.failed")) == (
+        4,
+        1,
+        4,
+    )
+    assert len(found) == 9
 
 
 def test_attempts_are_within_their_call_and_the_call_takes_as_long_as_all_of_them(newest: Run) -> None:

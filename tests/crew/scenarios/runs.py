@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from crewai import Crew
@@ -232,6 +233,33 @@ def garbled_arguments() -> None:
     _calls(look_up, "Thought: now\nAction: look_up\nAction Input: [1, 2")
 
 
+class NativeModel(ScriptedModel):
+    """Asks for tools by the protocol of its own, several at once."""
+
+    wanted: list[Any]
+
+    def _answer(self, messages: Any, task: Any, agent: Any) -> Any:
+        said = super()._answer(messages, task, agent)
+        return self.wanted.pop(0) if self.wanted else said.rpartition(": ")[2]
+
+    def supports_function_calling(self) -> bool:
+        return True
+
+
+def native_calls() -> None:
+    def want(number: int, name: str, arguments: str) -> Any:
+        return SimpleNamespace(id=f"call-{number}", function=SimpleNamespace(name=name, arguments=arguments))
+
+    topic = '{"topic": "tides"}'
+    wanted = [
+        [want(1, "break_down", topic), want(2, "break_down", topic), want(3, "look_up", topic)],
+        [want(4, "dig_up", topic)],
+        [want(5, "look_up", "{")],
+    ]
+    worker = agent(NativeModel(model="fake/model", answers=[], wanted=wanted), tools=[break_down, look_up])
+    Crew(agents=[worker], tasks=[task("call", worker)]).kickoff()
+
+
 def _calls(called: Any, *answers: str) -> None:
     worker = agent(model(*answers), tools=[called])
     Crew(agents=[worker], tasks=[task("call", worker)]).kickoff()
@@ -243,7 +271,7 @@ MODES: list[Callable[[], None]] = [
     replay, failing_replay, lone_task, lone_agent, failing_agent, checkpoint, silent_flow,
     failing_silent_flow, conversation, conversation_left_open, conversation_by_turns, deferred_flow,
     sticky_name, raising_callback, crew_test, raising_tool, raising_once, limited_tool, reporting_tool,
-    missing_tool, garbled_arguments,
+    missing_tool, garbled_arguments, native_calls,
 ]  # fmt: skip
 
 record(MODES)
