@@ -134,10 +134,12 @@ class Ledger:
 
     def _announced(self, source: Any, event: Any, around: Scope | None, name: str | None) -> Hashable:
         """What an event waits for that comes before the kickoff that it is about; None if it does not."""
-        if event.type not in _ANNOUNCEMENTS or around is not None:
+        if event.type not in _ANNOUNCEMENTS:
             return None
         if event.type == "flow_created":
             self._executions.note_source(source, None)
+        if around is not None:
+            return None
         is_hook = event.type == "hook_dispatched"
         execution = self._executions.known(name) if is_hook else self._executions.of_source(source)
         if execution is not None and not execution.is_over:

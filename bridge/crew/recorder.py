@@ -87,34 +87,39 @@ class Recorder:
 
     def publish_announcements(self) -> None:
         """Queue what was said of kickoffs to come, and wait for those no longer."""
-        while self._announced:
-            with suppress(KeyError):
-                waits_for, drafts = self._announced.popitem()
-                self.journal.write(waits_for if isinstance(waits_for, str) else None, drafts)
+        for waits_for in tuple(self._announced):
+            self._give_up_on(waits_for)
 
     def _event(self, source: Any, event: Any) -> None:
         context = self.ledger.observe(source, event)
         if context.waits_for is not None:
+            if event.type == "flow_created":
+                self._give_up_on(context.waits_for)  # Of an earlier flow in the same place of memory.
             self._announce(context.waits_for, self._direct(source, event, context))
             return
         before = self._all(event, context, self._derive.before(source, event, context))
         direct = self._direct(source, event, context)
         after = self._all(event, context, self._derive.after(source, event, context))
-        announced = self._announcements(source, context) if event.type in KICKOFFS else []
+        announced = self._announcements(source, event, context) if event.type in KICKOFFS else []
         is_beginning = context.begins and not before
         drafts = [direct, *announced] if is_beginning else [*before, *announced, direct]
         self.journal.write(context.execution, [*drafts, *after])
         if context.settles:
             self.at_end()
 
+    def _give_up_on(self, waits_for: Hashable) -> None:
+        drafts = self._announced.pop(waits_for, [])
+        self.journal.write(waits_for if isinstance(waits_for, str) else None, drafts)
+
     def _announce(self, waits_for: Hashable, draft: Draft) -> None:
         self._announced.setdefault(waits_for, []).append(draft)
         if len(self._announced) > _MAX_ANNOUNCED:
             self.publish_announcements()
 
-    def _announcements(self, source: Any, context: Context) -> list[Draft]:
+    def _announcements(self, source: Any, event: Any, context: Context) -> list[Draft]:
         """What waited for a kickoff, which has now begun."""
-        return [*self._announced.pop(id(source), ()), *self._announced.pop(context.execution, ())]
+        of_flow = self._announced.pop(id(source), ()) if event.type == "flow_started" else ()
+        return [*of_flow, *self._announced.pop(context.execution, ())]
 
     def _direct(self, source: Any, event: Any, context: Context) -> Draft:
         row = TABLE.get(event.type) or row_for_unknown(event.type)

@@ -154,6 +154,20 @@ def test_an_announcement_is_published_even_if_nothing_comes_of_it() -> None:
     assert bench.types() == ["custom.flow_created"]
 
 
+def test_a_flow_that_was_never_started_is_not_taken_for_another_in_the_same_place_of_memory() -> None:
+    bench, place = fresh(execution=None), Source()
+    bench.record(event("flow_created", flow_name="one"), source=place)
+    bench.record(event("crew_kickoff_started"), source=place)
+    bench.record(event("flow_created", flow_name="two"), source=place)
+    bench.record(event("flow_started"), source=place)
+
+    created = [each for each in bench.taken() if each["event_type"] == "custom.flow_created"]
+    assert [(each["data"]["name"], "execution_id" in each) for each in created] == [
+        ("one", False),
+        ("two", True),
+    ]
+
+
 def test_what_a_hook_says_before_the_kickoff_comes_behind_its_beginning() -> None:
     bench, crew = fresh(), Crew()
     bench.record(event("hook_dispatched"))
