@@ -52,7 +52,11 @@ class WebSocketEvent(BaseModel):
     parent_id: EventId | None = None
     """The ``event_id`` of the event that this one happened within."""
     sequence: Annotated[int, Field(ge=1)] | None = None
-    """Dense per execution, from 1, stamped by the publisher: a hole proves a loss."""
+    """Dense from 1 in what one publisher stamps of one execution, and so a hole proves a loss.
+
+    Several that work on an execution each count their own part; crew workers name theirs in
+    ``metadata["worker"]``.
+    """
     client_id: Id | None = None
     """Deliver to this client only."""
     audience: Annotated[str, StringConstraints(max_length=600)] | None = None

@@ -1,6 +1,9 @@
 """The accounts of one worker: what was published, what waits, and what will never arrive."""
 
+from collections.abc import Sequence
+
 from bridge.crew.backlog import Backlog
+from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 
 
@@ -10,6 +13,8 @@ class Accounts:
     def __init__(self, outbox: Outbox, backlog: Backlog) -> None:
         self._outbox = outbox
         self._backlog = backlog
+        self.taken: Sequence[Message] = ()
+        """On their way: taken from the outbox, and neither acknowledged nor on disk."""
         self.published = 0
         """Acknowledged by the stream."""
         self.refused = 0
@@ -18,6 +23,16 @@ class Accounts:
         """Not allowed to be published, by NATS' permissions."""
         self.not_spooled = 0
         """Neither NATS nor the disk took them in time."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are in memory only, on their way or not."""
+        return len(self._outbox) + len(self.taken)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What these take."""
+        return self._outbox.bytes_waiting + sum(message.size for message in self.taken)
 
     @property
     def on_disk(self) -> int:
@@ -38,6 +53,6 @@ class Accounts:
         return {
             "published": self.published,
             "lost": sum(self.losses().values()),
-            "waiting": len(self._outbox),
+            "waiting": self.waiting,
             "on_disk": self.on_disk,
         }

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from bridge.crew.content import TEXT_CHARS
 from bridge.crew.draft import MIN_BYTES, Policy
+from bridge.crew.identity import identifier
 from bridge.crew.tap import Delivery
 from contracts.servers import servers
 
@@ -41,7 +42,8 @@ def differing(before: Delivery | Policy, now: Delivery | Policy) -> Iterator[str
     """The names of the arguments that are certainly not the same."""
     for name in (field.name for field in fields(before)):
         one, other = getattr(before, name), getattr(now, name)
-        if (one is None) != (other is None) or (name not in _UNCOMPARABLE and one != other):
+        is_comparable = name not in _UNCOMPARABLE and not (callable(one) and callable(other))
+        if (one is None) != (other is None) or (is_comparable and one != other):
             yield name
 
 
@@ -59,6 +61,15 @@ def _check_names(delivery: Delivery, policy: Policy) -> None:
         raise ValueError(f"content must be one of {', '.join(TEXT_CHARS)}")
     if policy.redact is not None and not callable(policy.redact):
         raise TypeError("redact must be a function of an event's type and its data")
+    _check_crew_id(policy.crew_id)
+
+
+def _check_crew_id(crew_id: object) -> None:
+    if isinstance(crew_id, str):
+        if identifier(crew_id) is None:
+            raise ValueError("crew_id must be a name, and not empty")
+    elif crew_id is not None and not callable(crew_id):
+        raise TypeError(f"crew_id must be a text or a function of a crew, not {type(crew_id).__name__}")
 
 
 def _check_text(name: str, value: object) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from crewai.events.event_bus import crewai_event_bus
-from crewai.events.event_context import SCOPE_STARTING_EVENTS
+from crewai.events.event_context import SCOPE_STARTING_EVENTS, VALID_EVENT_PAIRS
 
-from bridge.crew.ledger import Ledger
+from bridge.crew.crew_names import CrewId, CrewNames
+from bridge.crew.ledger import Grammar, Ledger
 from bridge.crew.listener import CrewBridgeListener
 
 try:
@@ -20,9 +21,10 @@ Detach = Callable[[], None]
 _NAMES: Final = ("emit", "aemit")
 
 
-def ledger() -> Ledger:
+def ledger(crew_id: CrewId = None) -> Ledger:
     """A ledger that knows which events open scopes, and how to ask for the outermost run."""
-    return Ledger(get_execution_uuid, SCOPE_STARTING_EVENTS)
+    grammar = Grammar(SCOPE_STARTING_EVENTS, VALID_EVENT_PAIRS)
+    return Ledger(get_execution_uuid, grammar, CrewNames(crew_id))
 
 
 def wrap(record: Record) -> Detach:

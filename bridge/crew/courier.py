@@ -203,11 +203,13 @@ class Courier:
 
     async def _take_some(self) -> None:
         messages, fences = self._outbox.take(self._sender.batch)
+        self.accounts.taken = messages
         if self._unreported():
             messages.append(self._report.message(self.accounts.losses()))
         if self._link is not None and not self._pulse.wait:
             messages.append(self._pulse.message(self.accounts.totals()))
         safe = not messages or await self._settle(messages)
+        self.accounts.taken = ()
         self._outbox.open(fences, safe=safe and (not fences or self._backlog.own.holds()))
         if not safe:
             self._keep(messages)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.crew.content import Content, Data
+from bridge.crew.context import Context
 from bridge.crew.identity import Ids, identifier
-from bridge.crew.ledger import Context
 from bridge.crew.mapping.fields import (
     FAILURE,
     answer,
@@ -28,8 +28,22 @@ _MODEL_TURN: Final = "the model answered"
 _STARTED: Final = Row(
     "execution.started", name=label("flow_name"), role=label("agent_info.role"), inputs=mapping("inputs")
 )
+_STARTED_BY: Final = {
+    "task_started": Row("execution.started", name=label("task.name")),
+    "crew_train_started": Row("execution.started", name=label("crew_name"), inputs=mapping("inputs")),
+    "crew_test_started": Row("execution.started", name=label("crew_name"), inputs=mapping("inputs")),
+}
 _COMPLETED: Final = Row("execution.completed", result=outcome("result", "output"), duration_ms=elapsed)
 _FAILED: Final = Row("execution.failed", **FAILURE)
+_REQUESTED: Final = Row(
+    "human.input_requested",
+    prompt=answer("message"),
+    choices=names("emit"),
+    method=label("method_name"),
+    name=label("flow_name"),
+    flow=label("flow_id"),
+)
+"""CrewAI says that it asks only where it asks on the console."""
 _DELEGATION: Final = Row(
     "manager.delegation_started", to_agent=label("coworker"), task=answer("task"), context=answer("context")
 )
@@ -41,12 +55,8 @@ _CREW: Final = Row("crew.created", name=label("name"), key=label("key"), process
 _AGENT: Final = Row("agent.created", role=label("role"), key=label("key"), goal=answer("goal"),
                     model=label("llm.model"), tools=names("tools"))  # fmt: skip
 
-_RUN_ENDS: Final = {
-    "flow_finished": _COMPLETED,
-    "flow_failed": _FAILED,
-    "lite_agent_execution_completed": _COMPLETED,
-    "lite_agent_execution_error": _FAILED,
-}
+_OWN: Final = frozenset({"crew_kickoff_started", "crew_kickoff_completed", "crew_kickoff_failed"})
+"""What becomes the beginning or the end of an execution itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +77,18 @@ class Deriver:
         self._content = content
 
     def before(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
-        """What has to be known before the event itself: that the execution began."""
-        if context.outermost and event.type in {"flow_started", "lite_agent_execution_started"}:
-            yield self._derived(_STARTED, source, event, context)
+        """What has to be known before the event itself: that the execution began, what a person is asked."""
+        if context.begins and event.type != "crew_kickoff_started":
+            yield self._derived(_STARTED_BY.get(event.type, _STARTED), source, event, context)
+        if event.type == "flow_paused":
+            yield self._derived(_REQUESTED, source, event, context)
 
     def after(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
         """What follows the event, in its order."""
         match event.type:
             case "crew_kickoff_started" if context.first:
                 yield from self._topology(source, context)
-            case "tool_usage_started" | "tool_usage_finished":
+            case "tool_usage_started" | "tool_usage_finished" if not context.is_attempt:
                 yield from self._coordination(source, event, context)
             case "agent_logs_execution" if _manages(source):
                 yield self._derived(_DECISION, source, _decision(event), context)
@@ -84,8 +96,9 @@ class Deriver:
                 yield _progress(context, len(context.run.done), len(context.run.tasks))
             case "llm_call_completed" if context.step:
                 yield Derived("task.progress", {"step": context.step, "message": _MODEL_TURN}, context.ids)
-            case kind if context.outermost and kind in _RUN_ENDS:
-                yield self._derived(_RUN_ENDS[kind], source, event, context)
+        if context.ends and event.type not in _OWN:
+            has_failed = event.type.endswith(("_failed", "_error", "_canceled"))
+            yield self._derived(_FAILED if has_failed else _COMPLETED, source, event, context)
 
     def _derived(
         self, row: Row, source: Any, event: Any, context: Context, ids: Ids | None = None, suffix: str = ""
@@ -96,7 +109,7 @@ class Deriver:
     def _topology(self, crew: Any, context: Context) -> Iterator[Derived]:
         yield self._derived(_CREW, crew, _outline(crew, self._content), context)
         for index, agent in enumerate(_members(crew)):
-            ids = Ids(context.ids.crew, None, identifier(getattr(agent, "id", None)))
+            ids = context.ids._replace(task=None, agent=identifier(getattr(agent, "id", None)))
             yield self._derived(_AGENT, crew, agent, context, ids, f":{index}")
 
     def _coordination(self, source: Any, event: Any, context: Context) -> Iterator[Derived]:
@@ -113,7 +126,7 @@ class Deriver:
 
 def _progress(context: Context, done: int, total: int) -> Derived:
     data = {"progress": done / total, "completed_tasks": done, "total_tasks": total}
-    return Derived("execution.progress", data, Ids(crew=context.ids.crew))
+    return Derived("execution.progress", data, context.ids._replace(task=None, agent=None))
 
 
 def _manages(agent: Any) -> bool:

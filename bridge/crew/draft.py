@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from bridge.crew.content import Content, Data, stub
+from bridge.crew.crew_names import CrewId
 from bridge.crew.identity import NOBODY, Ids, identifier
 from contracts.types import EventPriority
 
@@ -31,6 +32,8 @@ class Policy:
     max_event_bytes: int = MAX_EVENT_BYTES
     source: str = "crewai"
     """Each event's ``source``."""
+    crew_id: CrewId = None
+    """What crews are called; by default as their authors call them."""
     worker: str | None = None
     """Each event's ``metadata.worker``: whose pulse to look for."""
 
@@ -47,7 +50,7 @@ class Draft(NamedTuple):
     timestamp: datetime | None = None
     """None for now."""
     crewai: dict[str, Any] | None = None
-    """CrewAI's own names for it: ``type``, ``event_id``, ``emission_sequence``."""
+    """CrewAI's own names for it: ``type``, ``event_id``, ``emission_sequence``; then the crew's is added."""
 
     def named_after(self, event: Any) -> "Draft":
         """The same draft, as if ``event`` of CrewAI's had made it."""
@@ -60,6 +63,11 @@ class Draft(NamedTuple):
         if len(body) > policy.max_event_bytes:
             body = self._body(execution, policy, stub(data, len(body)))
         return body
+
+    def _names(self) -> dict[str, Any] | None:
+        if self.crewai is None or self.ids.crew_object is None:
+            return self.crewai
+        return {**self.crewai, "crew_id": self.ids.crew_object}
 
     def _body(self, execution: str | None, policy: Policy, data: Data) -> bytes:
         moment = self.timestamp or datetime.now(UTC)
@@ -76,7 +84,7 @@ class Draft(NamedTuple):
             "agent_id": self.ids.agent,
             "parent_id": self.parent,
             "data": data,
-            "metadata": _present(crewai=self.crewai, worker=policy.worker) or None,
+            "metadata": _present(crewai=self._names(), worker=policy.worker) or None,
         }
         return to_json(_present(**envelope))
 

@@ -4,6 +4,7 @@ Instances are known by ``.id``; fingerprints change in the middle of a run, defi
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -28,13 +29,18 @@ class Ids(NamedTuple):
     crew: str | None = None
     task: str | None = None
     agent: str | None = None
+    crew_object: str | None = None
+    """The id of the one crew of that name that it is."""
 
     def within(self, outer: "Ids") -> "Ids":
         """What is not known here is as it is around."""
-        return Ids(self.crew or outer.crew, self.task or outer.task, self.agent or outer.agent)
+        crew, crew_object = (self.crew, self.crew_object) if self.crew else (outer.crew, outer.crew_object)
+        return Ids(crew, self.task or outer.task, self.agent or outer.agent, crew_object)
 
 
 NOBODY: Final = Ids()
+NameOf = Callable[[Any], tuple[str | None, str | None]]
+"""The name of a crew, and the id of the object; of nothing both are None."""
 
 
 def identifier(value: object) -> str | None:
@@ -65,7 +71,7 @@ def attribute(whole: Any, name: str) -> Any:
         return None
 
 
-def ids_of(source: Any, event: Any) -> Ids:
+def ids_of(source: Any, event: Any, name_of: NameOf) -> Ids:
     """The ids that an event names itself, or that the objects it holds have."""
     of: Any = type(source)
     kind = _kind(of)
@@ -73,9 +79,10 @@ def ids_of(source: Any, event: Any) -> Ids:
     said = {name: attribute(event, name) for name in _said(of)}
     task = _object(said.get("task")) or (source if kind == "task" else None)
     agent = _object(said.get("agent")) or _part(task, "agent") or (source if kind == "agent" else None)
-    crew = source if kind == "crew" else _part(agent, "crew")
+    crew, crew_object = name_of(source if kind == "crew" else _part(agent, "crew"))
     return Ids(
-        crew=identifier(_id(crew)),
+        crew=crew,
+        crew_object=crew_object,
         task=identifier(said.get("task_id") or _id(task)),
         agent=identifier(said.get("agent_id") or _id(agent) or _info_id(said.get("agent_info"))),
     )
@@ -97,6 +104,18 @@ def _kind(of: Any) -> str | None:
         if base.__name__ in _KINDS:
             return _KINDS[base.__name__]
     return None
+
+
+def is_internal(flow: Any) -> bool:
+    """Whether a flow is machinery of CrewAI's: how an agent works, or a memory is searched.
+
+    An author can silence a flow of his own as well, so what it says of its events tells nothing.
+    """
+    said = getattr(type(flow), "is_crewai_internal", None)
+    if said is not None:
+        return said is True
+    is_of_crewai = type(flow).__module__.startswith("crewai.")
+    return is_of_crewai and getattr(flow, "suppress_flow_events", False) is True
 
 
 def _object(value: Any) -> Any:

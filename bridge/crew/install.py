@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from bridge.crew.arguments import check, check_directory, differing
 from bridge.crew.content import Content
+from bridge.crew.crew_names import CrewId
 from bridge.crew.draft import MAX_EVENT_BYTES, Policy, Redact
 from bridge.crew.link import Options
 from bridge.crew.message import STREAM
@@ -37,6 +38,7 @@ def install(
     content: Content = "cut",
     redact: Redact | None = None,
     source: str = "crewai",
+    crew_id: CrewId = None,
     wrap: bool = True,
     spool_directory: str | os.PathLike[str] | None = None,
     max_queue_bytes: int = MAX_BYTES,
@@ -56,8 +58,11 @@ def install(
 
     ``content``: ``cut`` lets 2,000 characters of each result, answer and argument out and no prompts,
     ``full`` also prompts and 100,000 characters of each text, ``none`` only lengths. ``redact`` is called
-    with an event's type and data and returns the data to publish. ``wrap=False`` registers a listener
-    instead of wrapping the event bus: CrewAI then calls it on a pool of threads, in no certain order.
+    with an event's type and data and returns the data to publish. ``crew_id`` is what all crews are called,
+    or a function that is given a crew; where it returns None, and by default, a crew is called what its
+    author named it, else by CrewAI's ``key``, which is of its agents and tasks. ``wrap=False`` registers a
+    listener instead of wrapping the event bus: CrewAI then calls it on a pool of threads, in no certain
+    order.
     ``end_wait_seconds`` bounds how long the end of an execution waits for its events to be safe.
     ``nats_options`` are further arguments of ``nats.connect``: credentials, TLS. ``spool_directory`` is where
     events wait for NATS; what one worker leaves behind there, the next to start publishes. The default is a
@@ -74,7 +79,7 @@ def install(
         end_wait_seconds,
         exit_wait_seconds,
     )
-    policy = Policy(content, redact, max_event_bytes, source)
+    policy = Policy(content, redact, max_event_bytes, source, crew_id)
     check(delivery, policy)
     return _the_tap(delivery, policy, wrap=wrap)
 
@@ -103,6 +108,6 @@ def _refuse_another(before: _Installed, now: _Installed) -> None:
 def _tap(delivery: Delivery, policy: Policy, *, wrap: bool) -> Tap:
     from bridge.crew import bus  # noqa: PLC0415  # Imports CrewAI, which takes seconds.
 
-    tap = Tap(delivery, policy, bus.ledger())
+    tap = Tap(delivery, policy, bus.ledger(policy.crew_id))
     tap.attach((bus.wrap if wrap else bus.listen)(tap.record))
     return tap

@@ -23,7 +23,8 @@ _WINDOW_CHARS: Final = 16 * 1024
 _PATIENCE_SECONDS: Final = 1.0
 """How long the beginning of a word waits for the rest of it, which may show that it is a secret."""
 _MAX_ANSWERS: Final = 256
-_MAX_EXECUTIONS: Final = 10_000
+_MAX_EXECUTIONS: Final = 100_000
+"""Beyond this the one that is silent the longest is forgotten, and would begin again at 1."""
 
 
 _Call = tuple[str | None, str]
@@ -75,13 +76,6 @@ class Journal:
         self._over: set[str] = set()
         self._ready: deque[tuple[str | None, Draft, bytes]] = deque()
         self._is_placing = False
-        self.inherited: frozenset[str] = frozenset()
-        """Executions from before this process was forked: its parent counts them, so it does not."""
-
-    @property
-    def executions(self) -> frozenset[str]:
-        """The executions that were written of. Takes no lock, which a forked child could find taken."""
-        return frozenset(self._sequences) | self.inherited
 
     def write(self, execution: str | None, drafts: Sequence[Draft]) -> None:
         """Queue events of one execution, behind the chunks that came before them."""
@@ -172,7 +166,7 @@ class Journal:
         )
 
     def _stamped(self, execution: str | None, body: bytes) -> bytes:
-        if execution is None or execution in self.inherited:
+        if execution is None:
             return body
         sequence = self._sequences.pop(execution, 0) + 1
         self._sequences[execution] = sequence

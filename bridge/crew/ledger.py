@@ -1,201 +1,185 @@
 """The ledger: which runs are open, and what follows from that for an event.
 
-A run is a kickoff of a crew, a flow, or an agent by itself. The runs of one execution nest; the outermost is
-the execution.
+An event belongs to the execution of the scope that it ends, or that is around it; where there is none, to
+the one that CrewAI names; and what can be a run by itself, where CrewAI names none, is an execution of its
+own. It begins with its first event, whatever that is, and ends with the last of its outermost runs.
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from bridge.crew.identity import Ids, identifier, ids_of
-from bridge.crew.scopes import OUTSIDE, Scope, Scopes
+from bridge.crew.calls import Calls
+from bridge.crew.context import Context
+from bridge.crew.crew_names import CrewNames
+from bridge.crew.executions import BEGINNINGS, KICKOFFS, UNSEEN, Execution, Executions, Run
+from bridge.crew.identity import NOBODY, Ids, identifier, ids_of
+from bridge.crew.runs import Runs, of_flow, what_paused
+from bridge.crew.scopes import Scope, Scopes
 
-_STARTS: Final = {
-    "crew_kickoff_started": "crew",
-    "flow_started": "flow",
-    "lite_agent_execution_started": "agent",
-}
-_ENDS: Final = {
-    "crew_kickoff_completed": "crew",
-    "crew_kickoff_failed": "crew",
-    "flow_finished": "flow",
-    "flow_failed": "flow",
-    "flow_paused": "flow",
-    "lite_agent_execution_completed": "agent",
-    "lite_agent_execution_error": "agent",
-}
-_MAX_CREWS: Final = 10_000
-_MAX_EXECUTIONS: Final = 10_000
-"""Beyond this the oldest is forgotten: a run that is cancelled has no end."""
+_FLOWS_OWN: Final = ("flow_", "method_execution_", "conversation_")
+_ANNOUNCEMENTS: Final = frozenset({"flow_created", "conversation_turn_started", "hook_dispatched"})
+"""What comes before the kickoff that it is about."""
 
 
-@dataclass(slots=True)
-class Run:
-    """One kickoff, while it is open."""
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What CrewAI says of its events' types."""
 
-    event_id: str
-    ids: Ids
-    outermost: bool
-    tasks: frozenset[str] = frozenset()
-    done: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class Execution:
-    """The open runs of one execution, by kind and source, and the steps of its tasks."""
-
-    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-
-
-class Context(NamedTuple):
-    """What is known about an event besides what it says."""
-
-    execution: str | None
-    ids: Ids
-    parent: str | None
-    elapsed_ms: float | None = None
-    """Since the event that this one ends; None if it ends nothing."""
-    outermost: bool = False
-    """Whether it begins or ends the execution itself."""
-    first: bool = False
-    """Whether it is the first kickoff of a crew that this process sees."""
-    run: Run | None = None
-    """The kickoff of its crew."""
-    step: int = 0
-    """Which turn of its task it is, for an answer of a model."""
-    execution_ended: bool = False
-    """Whether nothing of the execution is open after it."""
+    opening: frozenset[str]
+    """Those that open a scope."""
+    pairs: Mapping[str, str]
+    """Of each that ends one: which opens it."""
 
 
 class Ledger:
     """Observes every event, in any thread, in the order in which the threads emit."""
 
-    def __init__(self, read_execution: Callable[[], str | None] | None, opening: frozenset[str]) -> None:
-        """``read_execution`` asks CrewAI for the outermost run; without it that is the root of the scopes."""
+    def __init__(
+        self,
+        read_execution: Callable[[], str | None] | None,
+        grammar: Grammar,
+        crew_names: CrewNames | None = None,
+    ) -> None:
+        """``read_execution`` asks CrewAI for the name of the outermost run, if its version knows one."""
         self._lock = threading.RLock()
         self._read_execution = read_execution
-        self._opening = opening
-        self._scopes = Scopes()
-        self._executions: dict[str, Execution] = {}
-        self._crews: dict[str, None] = {}
+        self._grammar = grammar
+        self._crew_names = crew_names or CrewNames()
+        self._scopes = Scopes(grammar.pairs)
+        self._executions = Executions()
+        self._runs = Runs(self._executions)
+        self._calls = Calls()
 
     def forked(self) -> "Ledger":
         """For a child process: it lives within the parent's scopes, and the parent's runs are not its own."""
-        ledger = Ledger(self._read_execution, self._opening)
-        ledger._scopes, ledger._crews = self._scopes, self._crews
+        ledger = Ledger(self._read_execution, self._grammar, self._crew_names)
+        ledger._scopes, ledger._executions, ledger._runs = self._scopes, self._executions, self._runs
+        ledger._executions.disown()
         return ledger
 
-    def pass_over(self, event: Any) -> None:
+    def pass_over(self, source: Any, event: Any) -> None:
         """An event that is not published: what happens within it happens within what is around it."""
         with self._lock:
-            self._scopes.ended_by(event)
-            if event.type in self._opening:
-                self._scopes.open(event, self._scopes.around(event).ids, published=False)
+            self._scopes.ended_by(source, event)
+            if event.type in self._grammar.opening:
+                self._scopes.open_unpublished(source, event)
 
     def glance(self, source: Any, event: Any) -> Context:
         """The context of an event that neither opens nor ends anything."""
         with self._lock:
             around = self._scopes.around(event)
-            return Context(
-                self._execution_of(event, around, None), _ids(source, event, around), around.published
-            )
+            return Context(self.execution_of(event), self._ids(source, event, around), _published(around))
 
     def execution_of(self, event: Any) -> str | None:
         """The execution of an event that opens and ends nothing."""
-        if self._read_execution is not None:
-            return identifier(self._read_execution())
-        with self._lock:
-            return self._scopes.around(event).root
+        around = self._scopes.around(event)
+        if around is not None:
+            return around.execution.name if around.execution else None
+        name = self._name()
+        execution = self._executions.known(name)
+        return execution.name if execution else name
 
     def observe(self, source: Any, event: Any) -> Context:
         """The context of an event, which from now on counts."""
         with self._lock:
-            ended = self._scopes.ended_by(event)
+            ended = self._scopes.ended_by(source, event)
             around = self._scopes.around(event)
-            ids = _ids(source, event, ended or around)
-            if event.type in self._opening:
-                self._scopes.open(event, ids, published=True)
-            context = Context(
-                self._execution_of(event, around, ended), ids, around.published, _elapsed(ended, event)
-            )
-            return self._with_run(source, event, context)
-
-    def open_runs(self) -> list[tuple[str, Run]]:
-        """The executions that have not ended, each with its outermost run."""
-        with self._lock:
-            return [(name, next(iter(e.runs.values()))) for name, e in self._executions.items() if e.runs]
-
-    def _execution_of(self, event: Any, around: Scope, ended: Scope | None) -> str | None:
-        if self._read_execution is not None:
-            return identifier(self._read_execution())
-        root = around.root or (ended.root if ended else None)
-        return root or (identifier(event.event_id) if event.type in self._opening else None)
-
-    def _with_run(self, source: Any, event: Any, context: Context) -> Context:
-        if context.execution is None:
+            place = ended or around or self._scopes.named(event.started_event_id)
+            ids = self._ids(source, event, place)
+            name = self._name()
+            waits_for = self._announced(source, event, around, name)
+            if waits_for is not None:
+                return Context(None, ids, None, waits_for=waits_for)
+            execution = self._place(source, event, place, name)
+            if event.type in self._grammar.opening:
+                self._scopes.open(source, event, execution, ids)
+            name = execution.name if execution else None
+            context = Context(name, ids, _published(around), _elapsed(ended, event))
+            context = self._calls.follow(source, event, context)
+            if execution is None:
+                return context
+            context = self._runs.follow(execution, source, event, context, around)
+            self._assume(execution, event, around, ids)
             return context
-        execution = self._executions.setdefault(context.execution, Execution())
-        if len(self._executions) > _MAX_EXECUTIONS:
-            del self._executions[next(iter(self._executions))]
-        if kind := _STARTS.get(event.type):
-            return self._started(execution, (kind, id(source)), source, event, context)
-        if kind := _ENDS.get(event.type):
-            return self._ended(execution, (kind, id(source)), context)
-        return self._within(execution, event, context)
 
-    def _started(
-        self, execution: Execution, key: tuple[str, int], source: Any, event: Any, context: Context
-    ) -> Context:
-        run = Run(event.event_id, context.ids, not execution.runs, _task_ids(source))
-        execution.runs[key] = run
-        crew = context.ids.crew if key[0] == "crew" else None
-        first = crew is not None and crew not in self._crews
-        if crew is not None and first:
-            self._crews[crew] = None
-            if len(self._crews) > _MAX_CREWS:
-                del self._crews[next(iter(self._crews))]
-        return context._replace(outermost=run.outermost, first=first, run=run)
+    def resume(self, name: str) -> None:
+        """Take it that an execution began elsewhere."""
+        with self._lock:
+            self._executions.named(name, is_kickoff=False).has_begun = True
 
-    def _ended(self, execution: Execution, key: tuple[str, int], context: Context) -> Context:
-        run = execution.runs.pop(key, None)
-        outermost = run.outermost if run else not execution.runs
-        if not execution.runs and context.execution is not None:
-            del self._executions[context.execution]
-        return context._replace(outermost=outermost, run=run, execution_ended=not execution.runs)
+    def open_runs(self) -> list[tuple[str, Run, bool]]:
+        """The executions that have not ended, each with its outermost run, and whether that only idles."""
+        with self._lock:
+            return [
+                (each.name, run, run.is_deferred and self._scopes.is_idle(each))
+                for each in self._executions.open()
+                if (run := each.outermost)
+            ]
 
-    def _within(self, execution: Execution, event: Any, context: Context) -> Context:
-        outermost = next(iter(execution.runs.values()), None)
-        if outermost is not None and outermost.ids.crew and not context.ids.crew:
-            # Memory is written by a thread that is in the execution but in none of its scopes.
-            context = context._replace(ids=context.ids.within(Ids(crew=outermost.ids.crew)))
-        run = next(
-            (run for run in execution.runs.values() if run.tasks and run.ids.crew == context.ids.crew), None
-        )
-        task, step = context.ids.task, 0
-        if task is not None and event.type == "llm_call_completed":
-            step = execution.steps[task] = execution.steps.get(task, 0) + 1
-        if task is not None and run is not None and event.type == "task_completed" and task in run.tasks:
-            run.done.add(task)
-        over = not execution.runs
-        if over and context.execution is not None:
-            del self._executions[context.execution]
-        return context._replace(run=run, step=step, execution_ended=over)
+    def _assume(self, execution: Execution, event: Any, around: Scope | None, ids: Ids) -> None:
+        """What was not seen to begin: a crew that an earlier process, or an earlier run, began."""
+        is_new = around is not None and around.execution is not execution and UNSEEN in execution.runs
+        if event.parent_event_id is not None and (around is None or is_new):
+            self._scopes.assume(
+                event.parent_event_id, execution, Ids(crew=ids.crew, crew_object=ids.crew_object)
+            )
+
+    def _ids(self, source: Any, event: Any, scope: Scope | None) -> Ids:
+        return ids_of(source, event, self._crew_names.of).within(scope.ids if scope else NOBODY)
+
+    def _name(self) -> str | None:
+        return None if self._read_execution is None else identifier(self._read_execution())
+
+    def _announced(self, source: Any, event: Any, around: Scope | None, name: str | None) -> Hashable:
+        """What an event waits for that comes before the kickoff that it is about; None if it does not."""
+        if event.type not in _ANNOUNCEMENTS:
+            return None
+        if event.type == "flow_created":
+            self._executions.note_source(source, None)
+        if around is not None:
+            return None
+        is_hook = event.type == "hook_dispatched"
+        execution = self._executions.known(name) if is_hook else self._executions.of_source(source)
+        if execution is not None and not execution.is_over:
+            return None
+        return name if is_hook else id(source)
+
+    def _place(self, source: Any, event: Any, scope: Scope | None, name: str | None) -> Execution | None:
+        """The execution that an event belongs to."""
+        is_kickoff = event.type in KICKOFFS
+        if scope is not None:
+            within = scope.execution
+            if within is None and not is_kickoff:
+                return None
+            if within is not None and (not within.is_over or self._is_late(event, within, name)):
+                if name is not None and name != within.name:
+                    self._executions.note_alias(name, within)
+                return within
+        elif name is None and event.type.startswith(_FLOWS_OWN) and not is_kickoff:
+            return self._executions.of_source(source)
+        waited = what_paused(source, event)
+        if waited is not None and (resumed := self._executions.resumed(name, of_flow(waited))):
+            return resumed
+        if name is None and event.type in BEGINNINGS:
+            is_seen = scope is not None or event.parent_event_id is None
+            name = identifier(event.event_id if is_seen else event.parent_event_id)
+        return None if name is None else self._executions.named(name, is_kickoff=is_kickoff)
+
+    def _is_late(self, event: Any, over: Execution, name: str | None) -> bool:
+        """Whether an event within a scope of what is over belongs to that, and not to something new."""
+        if event.type in KICKOFFS or event.type == "task_started":
+            return False
+        return name is None or self._executions.known(name) is over
 
 
-def _ids(source: Any, event: Any, scope: Scope) -> Ids:
-    return ids_of(source, event).within(scope.ids)
+def _published(around: Scope | None) -> str | None:
+    return around.published if around else None
 
 
 def _elapsed(ended: Scope | None, event: Any) -> float | None:
-    since: datetime | None = (ended or OUTSIDE).since
-    return None if since is None else max((event.timestamp - since).total_seconds() * 1000, 0.0)
-
-
-def _task_ids(source: Any) -> frozenset[str]:
-    tasks = getattr(source, "tasks", None)
-    ids = (identifier(getattr(task, "id", None)) for task in tasks) if isinstance(tasks, list) else ()
-    return frozenset(name for name in ids if name)
+    if ended is None or ended.since is None:
+        return None
+    elapsed: float = (event.timestamp - ended.since).total_seconds() * 1000
+    return max(elapsed, 0.0)

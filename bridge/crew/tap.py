@@ -56,7 +56,7 @@ class Tap:
         self._stale = False
         self._is_closed = False
         self._detach: Callable[[], None] = _nothing
-        self._build(ledger, frozenset())
+        self._build(ledger)
         self._sigterm = Sigterm(self._terminated)
         self._sigterm.install()
         atexit.register(self._end)
@@ -90,6 +90,7 @@ class Tap:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Whether all that was recorded is stored by NATS or kept on disk, waiting ``seconds`` at most."""
+        self._recorder.publish_announcements()
         self._journal.close_all()
         return self._courier.flush(seconds)
 
@@ -97,8 +98,8 @@ class Tap:
         """What was published and lost since the start, and what waits, in memory and on disk."""
         return {
             "published": self._courier.accounts.published,
-            "waiting": len(self._outbox),
-            "waiting_bytes": self._outbox.bytes_waiting,
+            "waiting": self._courier.accounts.waiting,
+            "waiting_bytes": self._courier.accounts.waiting_bytes,
             "on_disk": self._courier.accounts.on_disk,
             **self._courier.accounts.losses(),
             "not_recorded": self._recorder.failures,
@@ -111,15 +112,15 @@ class Tap:
         self._sigterm.remove()
         atexit.unregister(self._end)
         if not self._stale:
+            self._recorder.publish_announcements()
             self._journal.close_all()
             self._courier.stop(self._delivery.exit_wait_seconds)
 
-    def _build(self, ledger: Ledger, inherited: frozenset[str]) -> None:
+    def _build(self, ledger: Ledger) -> None:
         delivery, self._worker = self._delivery, worker_name()
         policy = replace(self._policy, worker=self._worker)
         self._outbox = Outbox(delivery.max_queue_bytes)
         self._journal = Journal(self._outbox, policy)
-        self._journal.inherited = inherited
         self._recorder = Recorder(ledger, self._journal, policy, self._execution_ended)
         self._courier = Courier(
             self._outbox,
@@ -150,7 +151,7 @@ class Tap:
             self._courier.stop_soon(seconds, lambda: self._give_up(_TERMINATED), die)
 
     def _give_up(self, reason: str) -> None:
-        self._recorder.fail_open_runs(reason)
+        self._recorder.end_open_runs(reason)
         self._journal.close_all()
 
     def _forked(self) -> None:
@@ -163,7 +164,7 @@ class Tap:
             if not self._stale:
                 return
             _inherited.append((self._outbox, self._journal, self._recorder, self._courier))
-            self._build(self._recorder.ledger.forked(), self._journal.executions)
+            self._build(self._recorder.ledger.forked())
             self._stale = False
         if "multiprocessing.util" in sys.modules:
             # Its children leave by os._exit, where atexit is not heard.

@@ -83,9 +83,10 @@ def test_an_event_of_another_execution_does_not_close_a_window() -> None:
     bench = Bench()
     bench.record(event("llm_stream_chunk", call_id="c1", chunk="x"))
     bench.execution = "e2"
-    bench.record(event("flow_created"))
+    bench.recorder.ledger.resume("e2")
+    bench.record(event("flow_plot"))
 
-    assert bench.types() == ["custom.flow_created"]
+    assert bench.types() == ["custom.flow_plot"]
 
 
 SECRET = "sk-a1b2c3d4e5f6g7h8i9j0"
@@ -195,7 +196,7 @@ def test_a_redaction_hook_that_emits_an_event_costs_no_chunk() -> None:
     bench = Bench(Policy(redact=redact))
     stream(bench, "one", call="c1")
     stream(bench, "two", call="c2")
-    bench.record(event("flow_created"))
+    bench.record(event("flow_plot"))
 
     taken = bench.taken()
     assert {each["data"].get("text") for each in taken} == {None, "one", "two"}

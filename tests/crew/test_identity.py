@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
+from bridge.crew.crew_names import CrewNames
 from bridge.crew.identity import Ids, identifier, ids_of
 from contracts.subjects import Id
 
+NAMES = CrewNames().of
 VALID: TypeAdapter[str] = TypeAdapter(Id)
 
 
@@ -53,16 +55,16 @@ def test_two_long_names_stay_two() -> None:
 
 def test_ids_come_from_the_event_its_objects_and_its_source() -> None:
     nothing = SimpleNamespace()
-    assert ids_of(Crew(), nothing) == Ids("c", None, None)
-    assert ids_of(Task(), nothing) == Ids("c", "t", "a")
-    assert ids_of(SpecialAgent(), nothing) == Ids("c", None, "s")
-    assert ids_of(nothing, SimpleNamespace(task=Task(), agent="a role")) == Ids("c", "t", "a")
-    assert ids_of(Task(), SimpleNamespace(task_id="t2", agent_id="a2")) == Ids("c", "t2", "a2")
-    assert ids_of(nothing, SimpleNamespace(agent_info={"id": "a3"})) == Ids(None, None, "a3")
+    assert ids_of(Crew(), nothing, NAMES) == Ids("c", None, None, "c")
+    assert ids_of(Task(), nothing, NAMES) == Ids("c", "t", "a", "c")
+    assert ids_of(SpecialAgent(), nothing, NAMES) == Ids("c", None, "s", "c")
+    assert ids_of(nothing, SimpleNamespace(task=Task(), agent="a role"), NAMES) == Ids("c", "t", "a", "c")
+    assert ids_of(Task(), SimpleNamespace(task_id="t2", agent_id="a2"), NAMES) == Ids("c", "t2", "a2", "c")
+    assert ids_of(nothing, SimpleNamespace(agent_info={"id": "a3"}), NAMES) == Ids(None, None, "a3")
 
 
 def test_what_an_event_does_not_say_it_inherits() -> None:
-    assert Ids(task="t2").within(Ids("c", "t", "a")) == Ids("c", "t2", "a")
+    assert Ids(task="t2").within(Ids("c", "t", "a", "c")) == Ids("c", "t2", "a", "c")
 
 
 def test_of_a_pydantic_class_only_what_its_events_can_say_is_asked() -> None:
@@ -76,6 +78,6 @@ def test_of_a_pydantic_class_only_what_its_events_can_say_is_asked() -> None:
         def agent(self) -> BaseAgent:
             return BaseAgent()
 
-    assert ids_of(None, Open(task_id="t1", agent_id="a1")) == Ids(None, "t1", "a1")  # type: ignore[call-arg]
-    assert ids_of(None, Closed(task_id="t2")) == Ids("c", "t2", "a")
-    assert ids_of(None, Closed()) == Ids("c", None, "a")
+    assert ids_of(None, Open(task_id="t1", agent_id="a1"), NAMES) == Ids(None, "t1", "a1")  # type: ignore[call-arg]
+    assert ids_of(None, Closed(task_id="t2"), NAMES) == Ids("c", "t2", "a", "c")
+    assert ids_of(None, Closed(), NAMES) == Ids("c", None, "a", "c")

@@ -60,6 +60,7 @@ except ModuleNotFoundError as error:
         {"stream": "CREW EVENTS"},
         {"stream": "crew.events"},
         {"content": "everything"},
+        {"crew_id": ""},
         {"max_queue_bytes": 0},
         {"max_event_bytes": -1},
         {"max_queue_bytes": 100_000, "max_event_bytes": 200_000},
@@ -84,6 +85,7 @@ def test_an_argument_that_means_nothing_is_named(arguments: dict[str, Any]) -> N
         {"nats_url": ["nats://a"]},
         {"stream": None},
         {"source": 1},
+        {"crew_id": 7},
         {"redact": "everything"},
         {"max_queue_bytes": "1 MiB"},
         {"max_event_bytes": 1e6},
@@ -149,3 +151,29 @@ async def test_a_tap_is_a_good_guest(told: dict[str, object], stream_url: str, s
 
 def _of_the_run(stored: list[Stored]) -> set[str]:
     return {message.event["execution_id"] for message in stored if message.type.startswith("task.")}
+
+
+TROUBLE = """
+import sys
+from pathlib import Path
+from bridge.crew import EventPublisher  # As a worker does, which loads no more than this.
+from bridge.crew.courier import Courier
+from bridge.crew.outbox import Outbox
+
+courier = Courier(
+    Outbox(), "nats://127.0.0.1:1", stream="CREW_EVENTS", options=None,
+    spool_directory=Path(sys.argv[1]), tick=lambda: None,
+)
+courier.start()
+courier.flush(5)
+courier.stop(5)
+"""
+
+
+def test_trouble_is_seen_where_nobody_has_set_up_logging(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TROUBLE, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert done.stdout == ""
+    assert done.stderr.startswith("no connection to NATS: ")
+    assert len(done.stderr.splitlines()) == 1

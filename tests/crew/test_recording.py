@@ -17,6 +17,7 @@ from tests.crew.bench import Bench, Crew, Event, event
 def test_every_row_makes_a_valid_event_even_of_an_event_that_says_nothing(kind: str, content: Any) -> None:
     bench = Bench(Policy(content=content))
     bench.record(event(kind), source=Crew())
+    bench.recorder.publish_announcements()
 
     assert bench.taken()[0]["metadata"]["crewai"]["type"] == kind
 
@@ -156,7 +157,7 @@ def test_an_event_that_cannot_be_read_is_counted_and_no_concern_of_the_crew() ->
 
 
 def test_trouble_with_what_follows_from_an_event_does_not_lose_the_event() -> None:
-    bench = Bench()
+    bench = Bench(has_begun=False)
     bench.recorder.record(object(), event("crew_kickoff_started"))
     crew = Crew()
     crew.agents = None  # type: ignore[assignment]

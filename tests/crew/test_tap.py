@@ -20,7 +20,7 @@ from bridge.crew.message import STREAM
 from bridge.crew.pulse import Pulse
 from bridge.crew.tap import Delivery, Tap
 from contracts import create_queue_event
-from tests.crew.bench import Crew, event
+from tests.crew.bench import GRAMMAR, Crew, event
 from tests.crew.stored import everything
 from tests.nats_server import NatsServer
 from tests.waiting import until
@@ -33,7 +33,6 @@ Sigterm(lambda die: die()).install()
 os.kill(os.getpid(), signal.SIGTERM)
 print("it goes on", flush=True)
 """
-STARTS = frozenset({"crew_kickoff_started"})
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def new_tap(url: str, source: str, directory: Path) -> Tap:
         end_wait_seconds=5,
         exit_wait_seconds=5,
     )
-    return Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, STARTS))
+    return Tap(delivery, Policy(source=source), Ledger(lambda: "e-" + source, GRAMMAR))
 
 
 async def test_when_an_execution_has_ended_its_events_are_stored(
@@ -83,6 +82,27 @@ async def test_a_flush_includes_chunks_and_the_applications_own_events(
     statistics = tap.statistics()
     assert statistics.pop("published") == 2
     assert set(statistics.values()) == {0}
+
+
+async def test_what_is_on_its_way_is_counted_as_waiting(
+    mortal_server: NatsServer, source: str, tmp_path: Path
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream()
+    tap = new_tap(mortal_server.url, source, tmp_path)
+    tap.publish(create_queue_event("inbox", "cleared"))
+    assert tap.flush(10)
+    mortal_server.suspend()
+    for _ in range(3):
+        tap.publish(create_queue_event("inbox", "cleared"))
+    await until(lambda: not len(tap._outbox))
+
+    assert tap.statistics()["waiting"] == 3
+    assert tap.statistics()["waiting_bytes"] > 300
+    mortal_server.resume()
+    assert tap.flush(10)
+    assert (tap.statistics()["published"], tap.statistics()["waiting"]) == (4, 0)
+    tap.close()
 
 
 async def test_everything_that_a_worker_publishes_names_the_worker_that_its_pulse_is_of(

@@ -48,13 +48,14 @@ def _chunks_stored(stored: list[Stored]) -> dict[str, tuple[int, str]]:
 
 
 def assert_dense(stored: Iterable[Stored]) -> None:
-    """In the stream's order, each execution's sequence is 1, 2, 3 and so on."""
-    seen: Counter[str] = Counter()
+    """In the stream's order, the sequence of each worker's part of an execution is 1, 2, 3 and so on."""
+    seen: Counter[tuple[str, str]] = Counter()
     for message in stored:
-        execution = message.event.get("execution_id")
+        execution, worker = message.event.get("execution_id"), message.worker
         if execution is not None:
-            seen[execution] += 1
-            assert message.event["sequence"] == seen[execution], message.subject
+            assert worker is not None
+            seen[execution, worker] += 1
+            assert message.event["sequence"] == seen[execution, worker], message.subject
     assert seen
 
 

@@ -1,7 +1,9 @@
 """Rows for what agents call on: models, tools and guardrails."""
 
-from typing import Final
+from typing import Any, Final
 
+from bridge.crew.context import Context
+from bridge.crew.identity import attribute
 from bridge.crew.mapping.fields import (
     FAILURE,
     arguments,
@@ -14,9 +16,11 @@ from bridge.crew.mapping.fields import (
     outcome,
     prompt,
 )
-from bridge.crew.mapping.row import Row, Verdict
+from bridge.crew.mapping.page import Put
+from bridge.crew.mapping.row import Either, Row
 
 _TOOL: Final = {"tool": label("tool_name", "unknown"), "attempt": count("run_attempts")}
+_REPORTED: Final = label("failure.message", "the tool reported a failure")
 
 MODELS: Final = {
     "llm_call_started": Row(
@@ -52,26 +56,48 @@ MODELS: Final = {
     ),
 }
 
+
+def _of_call(event_type: str, attempt: str, /, **fields: Put) -> Row:
+    """A row for what begins or ends a call, and for what only begins or ends an attempt at it."""
+    return Either(_is_attempt, Row(attempt, **fields), Row(event_type, **fields))
+
+
+def _is_attempt(_: Any, context: Context) -> bool:
+    return context.is_attempt
+
+
+def _has_failed(event: Any, _: Context) -> bool:
+    return attribute(event, "failure") is not None
+
+
+def _has_passed(event: Any, _: Context) -> bool:
+    return bool(event.success)
+
+
+_RETURNED: Final = {
+    "result": outcome("output"),
+    "from_cache": flag("from_cache"),
+    "duration_ms": elapsed,
+    **_TOOL,
+}
+_FAILED: Final = _of_call("tool.failed", "custom.tool_attempt_failed", **_TOOL, **FAILURE)
+
 TOOLS: Final = {
-    "tool_usage_started": Row("tool.started", arguments=arguments("tool_args"), **_TOOL),
-    "tool_usage_finished": Row(
-        "tool.finished",
-        result=outcome("output"),
-        from_cache=flag("from_cache"),
-        duration_ms=elapsed,
-        reported_failure=label("failure.message"),
-        **_TOOL,
+    "tool_usage_started": _of_call(
+        "tool.started", "custom.tool_attempt_started", arguments=arguments("tool_args"), **_TOOL
     ),
-    "tool_usage_error": Row("tool.failed", **_TOOL, **FAILURE),
-    "tool_failure_detected": Row(
-        "tool.failed",
-        error=label("failure.message", "the tool reported a failure"),
-        policy=label("policy"),
-        **_TOOL,
+    "tool_usage_finished": Either(
+        _has_failed,
+        Row("tool.failed", error=_REPORTED, **_RETURNED),
+        Row("tool.finished", **_RETURNED),
     ),
-    "tool_validate_input_error": Row("tool.failed", **_TOOL, **FAILURE),
-    "tool_selection_error": Row("tool.failed", **_TOOL, **FAILURE),
-    "tool_execution_error": Row("tool.failed", **_TOOL, **FAILURE),
+    "tool_usage_error": _FAILED,
+    "tool_failure_detected": _of_call(
+        "tool.failed", "custom.tool_failure_detected", error=_REPORTED, policy=label("policy"), **_TOOL
+    ),
+    "tool_validate_input_error": _FAILED,
+    "tool_selection_error": _FAILED,
+    "tool_execution_error": _FAILED,
 }
 
 GUARDRAILS: Final = {
@@ -81,11 +107,10 @@ GUARDRAILS: Final = {
         kind=label("guardrail_type"),
         attempt=count("retry_count"),
     ),
-    "llm_guardrail_completed": Verdict(
-        passed=Row("guardrail.passed", guardrail=label("guardrail_name"), attempt=count("retry_count")),
-        failed=Row(
-            "guardrail.failed", guardrail=label("guardrail_name"), attempt=count("retry_count"), **FAILURE
-        ),
+    "llm_guardrail_completed": Either(
+        _has_passed,
+        Row("guardrail.passed", guardrail=label("guardrail_name"), attempt=count("retry_count")),
+        Row("guardrail.failed", guardrail=label("guardrail_name"), attempt=count("retry_count"), **FAILURE),
     ),
     "llm_guardrail_failed": Row("guardrail.failed", guardrail=label("guardrail_name"), **FAILURE),
 }

@@ -3,15 +3,22 @@
 from typing import Final
 
 from bridge.crew.mapping.fields import FAILURE, answer, count, elapsed, label, names, outcome, values
+from bridge.crew.mapping.page import Page
 from bridge.crew.mapping.row import Row
 
 _NAME: Final = {"name": label("flow_name")}
 _METHOD: Final = {"method": label("method_name", "unknown"), **_NAME}
 _SESSION: Final = {"session": label("session_id"), **_NAME}
 
+
+def _resumed(page: Page, name: str) -> None:
+    if page.context.resumes:
+        page.data[name] = True
+
+
 FLOWS: Final[dict[str, Row]] = {
     "flow_created": Row("custom.flow_created", **_NAME),
-    "flow_started": Row("flow.started", inputs=values("inputs"), **_NAME),
+    "flow_started": Row("flow.started", inputs=values("inputs"), resumed=_resumed, **_NAME),
     "flow_finished": Row("flow.completed", result=outcome("result"), duration_ms=elapsed, **_NAME),
     "flow_failed": Row("flow.failed", **_NAME, **FAILURE),
     "flow_paused": Row("flow.paused", message=answer("message"), **_METHOD),
@@ -21,7 +28,7 @@ FLOWS: Final[dict[str, Row]] = {
         "flow.method_completed", result=outcome("result"), duration_ms=elapsed, **_METHOD
     ),
     "method_execution_failed": Row("flow.method_failed", **_METHOD, **FAILURE),
-    "method_execution_paused": Row("flow.paused", message=answer("message"), **_METHOD),
+    "method_execution_paused": Row("custom.flow_method_paused", message=answer("message"), **_METHOD),
     "flow_input_requested": Row("human.input_requested", prompt=answer("message"), **_METHOD),
     "flow_input_received": Row("human.input_received", feedback=answer("response"), **_METHOD),
     "human_feedback_requested": Row(

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 from bridge.crew.content import LABEL_CHARS, TEXT_CHARS, Content, Cutter, Data
+from bridge.crew.context import Context
 from bridge.crew.identity import attribute
-from bridge.crew.ledger import Context
 
 
 class Page:

@@ -1,10 +1,11 @@
 """A row of the mapping: our type for one of CrewAI's, and the fields that pass."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.crew.content import Data
-from bridge.crew.ledger import Context
+from bridge.crew.context import Context
 from bridge.crew.mapping.page import Page, Put
 from bridge.crew.secret_names import is_secret
 
@@ -44,23 +45,24 @@ class RunRow(Row):
 
     def event_type(self, event: Any, context: Context) -> str:  # noqa: ARG002  # Other rows look.
         """Which of the two it is."""
-        return self._type if context.outermost else self._nested
+        return self._type if context.begins or context.ends else self._nested
 
 
-class Verdict(Row):
-    """A row for an event that says itself whether something passed."""
+class Either(Row):
+    """Two rows, of which each event has one."""
 
-    def __init__(self, passed: Row, failed: Row) -> None:
-        super().__init__("guardrail.passed")
-        self._rows = failed, passed
+    def __init__(self, is_first: Callable[[Any, Context], bool], first: Row, second: Row) -> None:
+        super().__init__("")
+        self._is_first = is_first
+        self._rows = second, first
 
     def event_type(self, event: Any, context: Context) -> str:
-        """The type of the row that its ``success`` chooses."""
-        return self._rows[bool(event.success)].event_type(event, context)
+        """The type of the row that the event has."""
+        return self._rows[self._is_first(event, context)].event_type(event, context)
 
     def write(self, page: Page) -> Data:
-        """The data of the row that its ``success`` chooses."""
-        return self._rows[bool(page.event.success)].write(page)
+        """The data of the row that the event has."""
+        return self._rows[self._is_first(page.event, page.context)].write(page)
 
 
 def row_for_unknown(event_type: str) -> Row:

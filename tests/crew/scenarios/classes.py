@@ -13,10 +13,10 @@ import crewai
 from crewai.events.base_events import BaseEvent
 
 from bridge.crew import bus
+from bridge.crew.context import Context
 from bridge.crew.draft import Policy
 from bridge.crew.identity import NOBODY
 from bridge.crew.journal import Journal
-from bridge.crew.ledger import Context
 from bridge.crew.mapping import TABLE
 from bridge.crew.mapping.page import Page
 from bridge.crew.outbox import Outbox
@@ -70,6 +70,7 @@ def recorded(kind: type[Any]) -> list[str]:
     event = kind.model_construct(**{name: example(field.annotation) for name, field in own.items()})
     recorder = Recorder(bus.ledger(), journal, POLICY, lambda: None)
     recorder.record(None, event)
+    recorder.publish_announcements()
     journal.close_all()
     assert recorder.failures == 0, kind
     return [message.payload.decode() for message in outbox.take(100)[0]]

@@ -4,8 +4,6 @@
 # mypy: disable-error-code="misc, untyped-decorator"
 
 import asyncio
-import os
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -17,16 +15,15 @@ from crewai.events.base_events import BaseEvent
 from crewai.events.event_bus import crewai_event_bus
 from crewai.flow.flow import Flow, listen, start
 
-from bridge.crew import install
 from tests.crew.scenarios.hostile import hostile
 from tests.crew.scenarios.offline import (
     DONE,
     SENTINEL,
-    GroundTruth,
     agent,
     break_down,
     look_up,
     model,
+    record,
     simple_crew,
     task,
     use,
@@ -166,29 +163,17 @@ def huge() -> None:
     Crew(agents=[worker], tasks=[task("write " + "y" * 400_000, worker)]).kickoff({"topic": "z" * 900_000})
 
 
+def namesakes() -> None:
+    """Two objects of one crew whose author has not named it, and one of another."""
+    simple_crew(tasks=2).kickoff()
+    simple_crew(tasks=2).kickoff()
+    simple_crew(tasks=3).kickoff()
+
+
 MODES: list[Callable[[], None]] = [
     sequential, hierarchical, failing_task, flow, failing_flow, streaming, memory, kickoff_async, akickoff,
-    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge, hostile,
+    kickoff_for_each, guardrail_retry, tool_error, custom_event, threads, huge, hostile, namesakes,
 ]  # fmt: skip
 
 
-def main() -> None:
-    truth = GroundTruth()
-    tap = install(
-        os.environ["NATS_URL"],
-        source=os.environ["SOURCE"],
-        wrap="--listener" not in sys.argv,
-        spool_directory=Path(os.environ["SPOOL"]),
-    )
-    wanted = {name for name in sys.argv[1:] if not name.startswith("-")}
-    for mode in MODES:
-        if not wanted or mode.__name__ in wanted:
-            with truth.during(mode.__name__):
-                mode()
-    crewai_event_bus.flush()
-    assert tap.flush(10)
-    assert tap.statistics()["not_recorded"] == 0, tap.statistics()
-    truth.save()
-
-
-main()
+record(MODES)

@@ -7,22 +7,34 @@ tap does.
 # CrewAI is not there when types are checked: its classes and decorators are of any type.
 # mypy: disable-error-code="misc, untyped-decorator"
 
+import contextvars
 import json
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from crewai import Agent, Crew, Task
-from crewai.events.event_bus import CrewAIEventsBus
+from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus
 from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from crewai.tools import tool
 
+from bridge.crew import install
+from bridge.crew.identity import is_internal
+
 SENTINEL = "sk-SENTINEL-3f9a1c7e"
 DONE = "Thought: I know it\nFinal Answer: it is done"
+
+try:
+    from crewai.execution import get_execution_uuid
+except ImportError:  # Before 1.15.16 CrewAI did not know the outermost run.
+
+    def get_execution_uuid() -> None:
+        return None
 
 
 class ScriptedModel(BaseLLM):
@@ -110,7 +122,11 @@ class GroundTruth:
                 "type": event.type,
                 "event_id": event.event_id,
                 "emission_sequence": event.emission_sequence,
-                "internal": bool(getattr(source, "suppress_flow_events", False)),
+                "internal": is_internal(source),
+                "parent": event.parent_event_id,
+                "started": event.started_event_id,
+                "execution": get_execution_uuid(),
+                "source": f"{type(source).__name__}-{id(source)}",
                 "call": getattr(event, "call_id", None),
                 "chunk": getattr(event, "chunk", None),
                 "thread": threading.get_ident(),
@@ -125,3 +141,23 @@ class GroundTruth:
 
     def save(self) -> None:
         Path(os.environ["GROUND_TRUTH"]).write_text(json.dumps(self.events))
+
+
+def record(modes: list[Callable[[], None]]) -> None:
+    """Run one mode after the other under the tap, or those that the arguments name."""
+    truth = GroundTruth()
+    tap = install(
+        os.environ["NATS_URL"],
+        source=os.environ["SOURCE"],
+        wrap="--listener" not in sys.argv,
+        spool_directory=Path(os.environ["SPOOL"]),
+    )
+    wanted = {name for name in sys.argv[1:] if not name.startswith("-")}
+    for mode in modes:
+        if not wanted or mode.__name__ in wanted:
+            with truth.during(mode.__name__):
+                contextvars.Context().run(mode)
+    crewai_event_bus.flush()
+    assert tap.flush(10)
+    assert tap.statistics()["not_recorded"] == 0, tap.statistics()
+    truth.save()
