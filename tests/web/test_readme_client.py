@@ -185,6 +185,7 @@ async def test_its_place_is_moved_only_by_a_connection_that_gives_what_was_asked
         assert (await second.heard())["since"] == "5-5f"
         recovery = {"recovered": False, "reason": "unknown_cursor", "from": 6, "to": 5}
         await second.say(SUBSCRIBED | {"recovery": recovery})
+        await second.say(event(91, audience="everyone"))
         await second.say(event(100))
         await second.close(1011)
         await watching.is_cut_off()
