@@ -126,12 +126,16 @@ class Seeker:
         return since <= mark.seq or mark.stored_ns >= self._hub.log.looked_ns
 
     async def _is_there(self, mark: StreamPosition) -> bool:
-        """Whether the stream has that message, or had it: it has nothing later in its place."""
+        """Whether the stream has that message, or had it: it has nothing later in its place.
+
+        Of a newest message that is gone a server may say another time, once it was started again: who began
+        after that tells its clients so, and the ring knows better.
+        """
         seq, stored_ns = mark
         if seq == 0:
             return mark == self._hub.log.beginning
-        if seq > self._hub.log.floor:
-            return self._hub.log.holds(mark)
+        if seq > self._hub.log.floor and self._hub.log.holds(mark):
+            return True
         found = await self._shared(("stored", seq), lambda past: past.stored_ns(seq))
         if found is not None:
             return found == stored_ns

@@ -162,7 +162,7 @@ class Cursor:
 
         It may reach into the ring, where the stream has lost what the ring still has: that part is not read.
         """
-        if not chunk.covers(position):
+        if chunk.epoch != log.epoch or not chunk.covers(position):
             return False
         return self._patterns(log, segment, position, min(chunk.upto, log.floor)) <= chunk.patterns
 

@@ -2,9 +2,12 @@
 
 import pytest
 
+from bridge.core.connection import Connection
 from bridge.core.cursor import MAX_GIVEN
+from bridge.core.history import Chunk
 from bridge.core.socket import CloseCode
-from tests.core.parts import LIMIT, Bench, event, messages, seqs
+from contracts.subscriptions import parse_subscription
+from tests.core.parts import LIMIT, Bench, FakeSocket, event, messages, seqs
 
 
 def test_an_addressed_event_reaches_its_addressee_only_and_in_its_place() -> None:
@@ -154,6 +157,20 @@ def test_a_gap_before_the_cursor_is_nothing_to_its_client() -> None:
 
     assert recovery is not None
     assert (recovery.recovered, recovery.count) == (True, 1)
+
+
+def test_what_was_read_of_another_stream_is_not_counted() -> None:
+    """It was made anew while the client was on its way in."""
+    bench = Bench(floor=9)
+    everything = frozenset({parse_subscription("global").pattern})
+    before = Chunk("e-", everything, 0, 9, tuple(event(seq) for seq in range(1, 6)))
+    connection = Connection("me", "test", FakeSocket(), 0.0)
+    connection.subscriptions = {"global": parse_subscription("global")}
+
+    recovery = bench.hub.open(connection, 0, "e-", before)
+
+    assert recovery is not None
+    assert (recovery.reason, recovery.count) == ("stream_reset", None)
 
 
 def test_who_changes_the_view_too_often_is_told_how_far_back_it_can_look() -> None:

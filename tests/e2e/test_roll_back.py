@@ -3,13 +3,13 @@
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.client import Client, Json, Listener
 from tests.conftest import StartBridge
@@ -261,3 +261,32 @@ async def test_who_was_given_nothing_of_a_stream_that_was_made_anew_is_told(
         async with bridge.connect("global", since=position) as listener:
             assert listener.first["recovery"]["reason"] == "stream_reset"
             assert await _all(listener, 3) == [1, 2, 3]
+
+
+async def test_a_position_whose_event_was_gone_before_a_bridge_came_is_as_good_for_those_that_had_it(
+    machine: Machine, start_bridge: StartBridge
+) -> None:
+    """A server that was killed says of the end of its stream when that was taken away."""
+    url = machine.server.url
+    async with start_bridge(feed_heartbeat_seconds=0.5) as bridge:
+        await _seen(bridge, url, 10, 1)
+        client = await nats.connect(url)
+        await client.jetstream().delete_msg("CREW_EVENTS", 10)
+        await client.close()
+        machine.server.kill()
+        machine.server.start()
+        async with start_bridge() as other:
+            async with other.connect("global") as listener:
+                position = listener.first["position"]
+
+            async def can_ask_the_stream() -> bool:
+                with suppress(InvalidStatus):
+                    async with bridge.connect("global", last=20):
+                        return True
+                return False
+
+            await soon(can_ask_the_stream)
+            async with bridge.connect("global", since=position) as listener:
+                assert listener.first["recovery"]["reason"] == "nothing_missed"
+            async with other.connect("global", since=position) as listener:
+                assert listener.first["recovery"]["reason"] == "nothing_missed"

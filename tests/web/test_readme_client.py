@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page
@@ -12,7 +12,7 @@ from contracts import create_task_event
 from tests.client import PREFIX, Client
 from tests.proxy import proxied
 from tests.waiting import soon, until
-from tests.web.peer import SUBSCRIBED, UNAVAILABLE, Peer, established, event, heartbeat
+from tests.web.peer import SUBSCRIBED, UNAVAILABLE, Peer, Visit, established, event, heartbeat
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 _CLIENT = README.partition("```js\n")[2].partition("```")[0].rpartition("\nwatch(")[0]
@@ -185,6 +185,7 @@ async def test_its_place_is_moved_only_by_a_connection_that_gives_what_was_asked
         assert (await second.heard())["since"] == "5-5f"
         recovery = {"recovered": False, "reason": "unknown_cursor", "from": 6, "to": 5}
         await second.say(SUBSCRIBED | {"recovery": recovery})
+        await second.say(event(91, audience="everyone"))
         await second.say(event(100))
         await second.close(1011)
         await watching.is_cut_off()
@@ -197,6 +198,48 @@ async def test_its_place_is_moved_only_by_a_connection_that_gives_what_was_asked
         await watching.is_cut_off()
         assert await watching.pass_by(60_000) == 3
     assert watching.said == ["91", "gap unknown_cursor", "100"]
+
+
+async def test_what_names_a_beginning_in_its_path_is_left_out_once_it_has_a_place(
+    bridge: Client, page: Page
+) -> None:
+    """An epoch of a stream that is there no more would have everything given again each time."""
+    watching = Watching(page)
+    async with Peer().running() as peer:
+        await watching.start(bridge.url, peer.url, "/ws/global?since=3&epoch=e0&types=task.*")
+        first = await peer.visit()
+        assert _query(first) == {"since": ["3"], "epoch": ["e0"], "types": ["task.*"]}
+        await first.say(established(5))
+        await first.say(event(6))
+        await first.close(1011)
+        await watching.is_cut_off()
+        await watching.pass_by(4010)
+        assert _query(await peer.visit()) == {"since": ["6-5f"], "types": ["task.*"]}
+
+
+async def test_where_it_has_far_to_read_it_begins_at_the_beginning_all_the_same(
+    bridge: Client, page: Page
+) -> None:
+    """A bridge has a position only for what it has in memory."""
+    watching = Watching(page)
+    async with Peer().running() as peer:
+        options = '{ subscriptions: ["global"] }'
+        await watching.start(bridge.url, peer.url, "/ws/custom?since=0", options)
+        visit = await peer.visit()
+        far = established(5)
+        del far["data"]["position"]
+        await visit.say(far)
+        assert await visit.heard() == {
+            "action": "subscribe",
+            "subscriptions": ["global"],
+            "since": 5,
+            "epoch": "e",
+        }
+
+
+def _query(visit: Visit) -> dict[str, list[str]]:
+    assert visit.socket.request is not None
+    return parse_qs(urlsplit(visit.socket.request.path).query)
 
 
 async def test_batches_are_taken_apart_and_a_page_that_fails_at_an_event_gets_the_others(
