@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import uniform
 from socket import EAI_AGAIN
 from time import monotonic
@@ -84,6 +84,8 @@ class _Place:
     """Whether a bridge has answered."""
     is_granted: bool = False
     """Whether this connection gives what was asked for. Before that it moves nothing."""
+    early: set[str | None] = field(default_factory=set)
+    """Positions of what came for everyone before that: it comes again."""
 
     @property
     def start(self) -> dict[str, Any]:
@@ -94,6 +96,15 @@ class _Place:
         """Everything up to ``position`` was shown; None: that is not known."""
         if position is not None and (self.is_granted or self.since is None):
             self.since = position
+
+    def is_again(self, position: str | None) -> bool:
+        """Whether the event there was shown already."""
+        if self.is_granted and position in self.early:
+            self.early.remove(position)
+            return True
+        if not self.is_granted:
+            self.early.add(position)
+        return False
 
 
 async def tail(
@@ -216,7 +227,8 @@ def _show(message: WebSocketEvent | Message, place: _Place, out: Say) -> None:
                 place.move(message.data.position)
         case WebSocketEvent():
             place.move(message.position)
-            out(_line(message))
+            if not place.is_again(message.position):
+                out(_line(message))
         case Gap():
             out(f"-- events {message.from_} to {message.to} are gone ({message.reason})")
         case Subscribed():

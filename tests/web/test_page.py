@@ -197,6 +197,7 @@ async def test_a_subscription_that_cannot_be_had_now_is_asked_for_again_from_the
         await second.say(established(99))
         assert (await second.heard())["since"] == "5-5f"
         await second.say(SUBSCRIBED | {"recovery": _RECOVERED})
+        await second.say(event(91, audience="everyone"))
         await second.say(heartbeat(99))
         await second.say(event(100))
         await page.locator("#state.live").wait_for()

@@ -139,6 +139,7 @@ async def test_a_subscription_that_cannot_be_had_now_is_asked_for_again_from_the
         await second.say(established(99))
         assert (await second.heard())["since"] == "5-5f"
         await second.say(SUBSCRIBED)
+        await second.say(event(91, audience="everyone"))
         await second.say(heartbeat(99))
         await second.say(event(100))
         await until(lambda: len(shown) == 2)
