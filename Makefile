@@ -9,8 +9,8 @@ help: ## this list
 demo: .venv/stamp ## the bridge, a NATS server and sample crews, in one process group
 	@.venv/bin/crew-bridge demo
 
-# A file's tests share what they started. In one process, as for a debugger: ARGS=-n0.
-PARALLEL = -n auto --dist loadfile
+# A file's tests share what they started, and mostly wait for it. In one process, as for a debugger: ARGS=-n0.
+PARALLEL = -n 4 --dist loadfile
 
 # With CI set, the one run of the tests is also measured: every tool is there, so nothing is skipped and the
 # thresholds mean something. A laptop without Chromium or Prometheus skips tests and must not fail for that.
