@@ -10,7 +10,7 @@ demo: .venv/stamp ## the bridge, a NATS server and sample crews, in one process 
 	@.venv/bin/crew-bridge demo
 
 # A file's tests share what they started, and mostly wait for it. In one process, as for a debugger: ARGS=-n0.
-PARALLEL = -n 4 --dist loadfile
+PARALLEL = --dist loadfile --tx '4*popen//python=.venv/bin/python$(if $(CI), -X dev)'
 
 # With CI set, the one run of the tests is also measured: every tool is there, so nothing is skipped and the
 # thresholds mean something. A laptop without Chromium or Prometheus skips tests and must not fail for that.
@@ -43,7 +43,7 @@ layers: .venv/stamp ## who may import whom
 
 # The overall threshold is fail_under in pyproject.toml; contracts and the core are complete or not done.
 cov: .venv/stamp ## the tests, measured: fails below the coverage thresholds
-	$(if $(CI),PYTHONDEVMODE=1 ).venv/bin/python -m pytest $(PARALLEL) --cov $(ARGS)
+	.venv/bin/python -m pytest $(PARALLEL) --cov $(ARGS)
 	.venv/bin/coverage report --include='contracts/*,bridge/core/*' --fail-under=100
 
 dashboards: .venv/stamp ## writes grafana/dashboards from grafana/boards

@@ -78,6 +78,10 @@ class Archive:
             self._open.add(request)
             self._queue.put_nowait(request)
 
+    def known(self, request: Request) -> Chunk | None:
+        """What was read there, however long ago: it says nothing of what follows it."""
+        return self._shelf.find(request)
+
     async def ask(self, request: Request) -> Chunk:
         """The answer to ``request`` for somebody other than the hub; waits as long as it takes.
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from bridge.archive import Archive
 from bridge.core.entry import Entry
-from bridge.core.history import Request
+from bridge.core.history import Chunk, Request
 from bridge.core.hub import Hub
 from bridge.core.start import Addressee, Found, Start
 from bridge.core.view import View
@@ -86,7 +86,16 @@ class Seeker:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             found = await self._place(client, view, start)
             request = self._hub.question(client, view, found.since, found.epoch, is_backfill=is_backfill)
-            return found if request is None else replace(found, chunk=await self._archive.ask(request))
+            return found if request is None else replace(found, chunk=await self._read(request))
+
+    async def _read(self, request: Request) -> Chunk:
+        """What the stream has there; what was read before will do while retention has not come to its end."""
+        known = self._archive.known(request)
+        if known is not None and known.upto < request.upto:
+            first, _ = await self._shared("span", lambda past: past.span())
+            if first <= known.upto + 1:
+                return known
+        return await self._archive.ask(request)
 
     async def _place(self, client: Addressee, view: View, start: Start) -> Found:
         log, time_ns, last = self._hub.log, start.time_ns, start.last

@@ -10,8 +10,12 @@ from bridge.core.log import Log
 from bridge.core.start import Start
 from bridge.core.view import View
 from bridge.seeker import Seeker
+from bridge.shelf import Shelf
+from contracts.codec import StoredMessage
+from contracts.positions import StreamPosition
 from contracts.subjects import ANY, Pattern
 from tests.core.parts import event
+from tests.test_archive import Clock
 
 EVERYTHING = View(frozenset({Pattern(ANY, ANY, ANY, ANY)}))
 
@@ -19,11 +23,12 @@ EVERYTHING = View(frozenset({Pattern(ANY, ANY, ANY, ANY)}))
 class Past:
     """A stream of events that were stored at their numbers."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self, last: int, first: int = 1) -> None:
+        self.first = first
         self.last = last
 
     async def span(self) -> tuple[int, int]:
-        return 1, self.last
+        return self.first, self.last
 
     async def before(self, time_ns: int) -> int:
         return min(time_ns - 1, self.last)
@@ -73,6 +78,34 @@ async def test_what_was_found_out_about_a_stream_says_nothing_of_the_next(hub: H
         hub.publish(event(seq))
     with seeker.asking(Past(3)):
         assert await _since(seeker, 8) == 3
+
+
+async def test_what_was_read_long_ago_will_do_until_retention_has_come_to_its_end(hub: Hub) -> None:
+    """Who comes back with many others, after a restart of the bridge, need not wait for a read of its own."""
+    begun: list[int] = []
+
+    async def read(
+        epoch: str, patterns: frozenset[Pattern], after: int, upto: int
+    ) -> tuple[list[StoredMessage], int, None]:
+        begun.append(after)
+        return [], after + 100, None
+
+    clock = Clock()
+    archive = Archive(hub, at_once=1)
+    archive._shelf = Shelf(1 << 20, clock)
+    hub.reset("e0-0", 1000)
+    start = Start(since=5, epoch="e0", mark=StreamPosition(5, 5))
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(archive.run(read))
+        for first, reads in ((1, [5]), (1, [5]), (106, [5]), (107, [5, 5])):
+            seeker = Seeker(hub, archive)
+            with seeker.asking(Past(1000, first)):
+                found = await seeker.seek(Visitor(), EVERYTHING, start)
+            assert found.chunk is not None
+            assert found.chunk.upto == 105
+            assert begun == reads
+            clock.now += 2.0
+        working.cancel()
 
 
 async def test_a_time_that_the_bridge_has_not_come_to_yet_is_waited_for(hub: Hub, seeker: Seeker) -> None:
