@@ -10,7 +10,7 @@ demo: .venv/stamp ## the bridge, a NATS server and sample crews, in one process 
 	@.venv/bin/crew-bridge demo
 
 # A file's tests share what they started, and mostly wait for it. In one process, as for a debugger: ARGS=-n0.
-PARALLEL = --dist loadfile --tx '4*popen//python=.venv/bin/python$(if $(CI), -X dev)'
+PARALLEL = --dist loadfile --tx '3*popen//python=.venv/bin/python$(if $(CI), -X dev)'
 
 # With CI set, the one run of the tests is also measured: every tool is there, so nothing is skipped and the
 # thresholds mean something. A laptop without Chromium or Prometheus skips tests and must not fail for that.

@@ -228,7 +228,7 @@ class Seeker:
         found: list[int] = []
         for _ in range(_MOST_CHUNKS):
             request = Request(self._hub.log.epoch, view.patterns, after, upto)
-            chunk = await self._archive.ask(request)
+            chunk = await self._read(request)
             found += [e.seq for e in chunk.later(after) if e.seq <= upto and _is_for(client, view, e)]
             after = chunk.upto
             if after >= upto:

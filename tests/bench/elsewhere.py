@@ -104,7 +104,7 @@ def _in_the_core() -> Figures:
 
 def _hub(others: int) -> Hub:
     hub = Hub(Log(2**24), buffer_limit=2**20, wake=_nothing, full=_nothing, fetch=_nothing, now=lambda: 0)
-    hub.reset("epoch", 0)
+    hub.reset("e0", 0)
     for number in range(others + 1):
         connection = Connection(f"c{number}", "executions", _Socket(), 0.0)
         watched = subscriptions.execution(execution(number))
