@@ -17,6 +17,9 @@ _A_STEP: Final = 8_192
 _EVERYBODY: Final = 0
 """In the place of every token of an event that is for all, whatever they subscribed to."""
 
+_WIDTH: Final = len(Pattern._fields)
+_FOR_ALL: Final = (_EVERYBODY,) * _WIDTH
+
 _passes = lru_cache(maxsize=1024)(is_short_lived)
 
 
@@ -32,20 +35,20 @@ class Lasting:
         self.known_from = known_from
         self._most, self._step = most, step
         self._seqs = array("q")
-        self._tokens = tuple(array("q") for _ in Pattern._fields)
+        self._tokens = array("q")
+        """As many for each as a subject has."""
 
     def add(self, entry: Entry) -> None:
         """An entry newer than all before; only a lasting one is remembered."""
         if entry.has_ttl or (not entry.is_gap and _passes(entry.event_type)):
             return
         self._seqs.append(entry.seq)
-        for tokens, token in zip(self._tokens, entry.audience, strict=True):
-            tokens.append(_EVERYBODY if entry.is_for_all else hash(token))
+        self._tokens.extend(_FOR_ALL if entry.is_for_all else map(hash, entry.audience))
         if len(self._seqs) > self._most:
             half = self._most // 2
             self.known_from = self._seqs[half - 1]
-            for column in (self._seqs, *self._tokens):
-                del column[:half]
+            del self._seqs[:half]
+            del self._tokens[: half * _WIDTH]
 
     def any_in(self, after: int, upto: int) -> bool:
         """Whether a lasting event was in (``after``, ``upto``], or may have been."""
@@ -71,10 +74,10 @@ class Lasting:
 
     def _selected(self, pattern: Pattern, begin: int, end: int) -> Iterable[int]:
         places: Iterable[int] = range(begin, end)
-        for tokens, token in zip(self._tokens, pattern, strict=True):
+        for slot, token in enumerate(pattern):
             if token != ANY:
                 wanted = (hash(token), _EVERYBODY)
-                places = [place for place in places if tokens[place] in wanted]
+                places = [place for place in places if self._tokens[place * _WIDTH + slot] in wanted]
         return places
 
 
