@@ -43,6 +43,16 @@ class Search:
     stored: dict[str, int] = field(default_factory=dict)
     """Those of ``ids`` that were found, and where."""
 
+    def see(self, event_id: str, seq: int) -> None:
+        """Take note of what is stored at ``seq``."""
+        if event_id in self.ids:
+            self.stored[event_id] = seq
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all were found."""
+        return len(self.stored) == len(self.ids)
+
     def serves(self, ids: Iterable[str], since: int, base: Position) -> bool:
         """Whether it is, or comes to be, the answer for these, over the link that began at ``base``."""
         return self.base is base and self.began <= since and self.ids.issuperset(ids)

@@ -5,7 +5,7 @@ where the stream allows none.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -66,7 +66,9 @@ class Searcher:
             return
         try:
             async with asyncio.timeout(_SECONDS):
-                ends = await self._ends(search.subjects)
+                ends = await self._ends(search)
+                if search.is_over:
+                    return
                 subjects = sorted(subject for subject, end in ends.items() if end is None or end > begin)
                 known = [end for end in ends.values() if end is not None]
                 end = max(known) if len(known) == len(ends) else None
@@ -82,24 +84,29 @@ class Searcher:
                 raise UnfinishedError from None
             raise
 
-    async def _ends(self, subjects: frozenset[str]) -> dict[str, int | None]:
+    async def _ends(self, search: Search) -> dict[str, int | None]:
         """Where the last message of each subject is, by the leader; None where it may not be asked."""
+        asked = list(search.subjects)
         if self._denied(_READ):
-            return dict.fromkeys(subjects)
+            return dict.fromkeys(asked)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                asked = list(subjects)
-                return dict(zip(asked, await asyncio.gather(*map(self._end, asked)), strict=True))
+                ends = await asyncio.gather(*(self._end(subject, search) for subject in asked))
+                return dict(zip(asked, ends, strict=True))
         except TimeoutError:
             if self._denied(_READ):
-                return dict.fromkeys(subjects)
+                return dict.fromkeys(asked)
             raise
 
-    async def _end(self, subject: str) -> int:
+    async def _end(self, subject: str, search: Search) -> int:
+        """It is often what is looked for: on a bad connection each question more may be one too many."""
         try:
-            return (await self._jetstream.get_last_msg(self._stream, subject)).seq or 0
+            last = await self._jetstream.get_last_msg(self._stream, subject)
         except NotFoundError:
             return 0
+        seq = last.seq or 0
+        search.see(_id_in(last.headers), seq)
+        return seq
 
     async def _read(self, search: Search, subjects: Sequence[str], end: int | None) -> None:
         reading = _Reading(self._client, search, end)
@@ -154,7 +161,7 @@ class Searcher:
                 while reading.end is None or seq < reading.end:
                     found = await self._jetstream.get_msg(self._stream, seq + 1, subject, next=True)
                     seq = found.seq or 0
-                    reading.see((found.headers or {}).get(Header.MSG_ID.value, ""), seq)
+                    reading.search.see(_id_in(found.headers), seq)
 
 
 class _Reading:
@@ -162,7 +169,7 @@ class _Reading:
 
     def __init__(self, client: Client, search: Search, end: int | None) -> None:
         self._client = client
-        self._search = search
+        self.search = search
         self.begin = search.reached
         self.end = end
         self.is_over = asyncio.Event()
@@ -175,13 +182,12 @@ class _Reading:
                 await self._client.publish(answer)
             return
         about = message.metadata
-        self.see(headers.get(Header.MSG_ID.value, ""), about.sequence.stream)
-        self._search.reached = about.sequence.stream
+        self.search.see(_id_in(headers), about.sequence.stream)
+        self.search.reached = about.sequence.stream
         is_last = about.num_pending == 0 if self.end is None else about.sequence.stream >= self.end
         if is_last:
             self.is_over.set()
 
-    def see(self, event_id: str, seq: int) -> None:
-        """Take note of what is stored at ``seq``."""
-        if event_id in self._search.ids:
-            self._search.stored[event_id] = seq
+
+def _id_in(headers: Mapping[str, str] | None) -> str:
+    return (headers or {}).get(Header.MSG_ID.value, "")

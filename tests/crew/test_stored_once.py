@@ -8,6 +8,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamSource
 
 from bridge.crew import EventPublisher, search
@@ -41,8 +42,12 @@ async def _publish_with_lost_answer(
     meanwhile: Meanwhile = _nothing,
     *,
     through: str | None = None,
+    is_last: bool = False,
 ) -> None:
-    """Publish over a connection that goes before the acknowledgement comes; let the stream forget the id."""
+    """Publish over a connection that goes before the acknowledgement comes; let the stream forget the id.
+
+    Something else follows on the event's subject, unless that ``is_last``.
+    """
     warm = create_task_event("warm", "completed", source=source)
     async with proxied(through or url) as proxy, EventPublisher(_of(proxy.url, through)) as publisher:
         await publisher.publish(warm)
@@ -51,11 +56,18 @@ async def _publish_with_lost_answer(
             sending = group.create_task(publisher.publish(event))
             await soon(lambda: _holds(url, event))
             await asyncio.sleep(2 * _WINDOW)
+            if not is_last:
+                await _follow(url, event)
             await meanwhile(url)
             proxy.cut()
             proxy.resume()
             await sending
         assert publisher.retries > 0
+
+
+async def _follow(url: str, event: WebSocketEvent) -> None:
+    async with await nats.connect(url) as client:
+        await client.jetstream().publish(event.address, b"{}")
 
 
 def _of(proxy_url: str, through: str | None) -> str:
@@ -109,7 +121,29 @@ async def test_however_much_of_its_subject_came_since(
 
     async with await nats.connect(mortal_server.url) as client:
         state = (await client.jetstream().stream_info("CREW_EVENTS")).state
-    assert state.messages == 30_002
+    assert state.messages == 30_003
+
+
+async def test_what_is_the_last_of_its_subject_is_found_at_once(
+    mortal_server: NatsServer, source: str
+) -> None:
+    mortal_server.start()
+    await mortal_server.make_stream(duplicate_window=_WINDOW)
+    event = create_task_event("t", "completed", source=source)
+    asked: list[str] = []
+
+    async def note(request: Msg) -> None:
+        asked.append(request.subject)
+
+    async with await nats.connect(mortal_server.url) as client:
+        await client.subscribe("$JS.API.CONSUMER.>", cb=note)
+        await client.flush()
+        for is_last in (False, True):
+            asked.clear()
+            await _publish_with_lost_answer(mortal_server.url, event, source, is_last=is_last)
+            assert bool(asked) is not is_last
+            assert await _times_stored(mortal_server.url, event) == 1
+            event = create_task_event("u", "completed", source=source)
 
 
 async def test_in_a_stream_with_sources_which_forgets_at_once(mortal_server: NatsServer, source: str) -> None:
@@ -159,7 +193,7 @@ async def test_where_the_stream_limits_consumers(
     await _publish_with_lost_answer(mortal_server.url, event, source, meanwhile)
 
     async with await nats.connect(mortal_server.url) as client:
-        assert (await client.jetstream().stream_info("CREW_EVENTS")).state.messages == 2
+        assert (await client.jetstream().stream_info("CREW_EVENTS")).state.messages == 3
 
 
 _USERS = """
