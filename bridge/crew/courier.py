@@ -14,8 +14,9 @@ from typing import Final
 
 from bridge.crew.accounts import Accounts
 from bridge.crew.backlog import Backlog
+from bridge.crew.connection import Options, cancellations, end_if_cancelled
 from bridge.crew.doubt import Doubt
-from bridge.crew.link import Link, Options, cancellations, connected, end_if_cancelled
+from bridge.crew.link import Link, connected
 from bridge.crew.losses import REPORT_SECONDS, LossReport
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox

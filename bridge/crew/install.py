@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bridge.crew.arguments import check, check_directory, differing
+from bridge.crew.connection import Options
 from bridge.crew.content import Content
 from bridge.crew.crew_names import CrewId
 from bridge.crew.draft import MAX_EVENT_BYTES, Policy, Redact
-from bridge.crew.link import Options
 from bridge.crew.message import STREAM
 from bridge.crew.outbox import MAX_BYTES
 from bridge.crew.state_directory import default_directory

@@ -5,58 +5,41 @@ a new one; so the order holds, which a client that reconnects by itself and rese
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 from nats.js.api import Header, StreamConfig, StreamInfo, StreamState
-from nats.js.errors import APIError, NoStreamResponseError
 
+from bridge.crew.acknowledgements import Ack, PassedOver, judged, look_at, outcome_of, read, takes
+from bridge.crew.connection import (
+    CONNECT_SECONDS,
+    FAULTS,
+    Options,
+    cancellations,
+    connection,
+    end_if_cancelled,
+)
 from bridge.crew.doubt import Doubt, Position, Search
 from bridge.crew.message import Message
 from bridge.crew.search import NotPermittedError, Searcher, UnfinishedError
-from contracts.publishing import NO_RESPONDERS, TRY_SECONDS, Outcome, Reason, lethal, outcome, sent_size
-from contracts.servers import login
+from contracts.publishing import TRY_SECONDS, Outcome, Reason, lethal, sent_size
 from contracts.types import SHORT_LIFE_SECONDS
 
 log = logging.getLogger(__name__)
 
-FAULTS: Final = (Error, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
-"""What NATS, the network or a stream that does not exist can raise; trying again later helps. The last two
-come from nats-py while a connection goes: uvloop raises RuntimeError for a closed transport."""
-CONNECT_SECONDS: Final = 2
-PING_SECONDS: Final = 10
 _WATCH_SECONDS: Final = 0.2
-_CLOSE_SECONDS: Final = 1.0
 _DENIED: Final = "permissions violation for publish to "
-
-Options = Mapping[str, Any]
-"""Further arguments of ``nats.connect``: credentials, TLS."""
-
-Ack = asyncio.Future[Reason | None]
-"""Of a message that was sent: None when it is stored, or why it never will be."""
-
-
-class UnknownAnswerError(Error):
-    """NATS answered with an error that is not in our table: it may be the event's fault, or may pass."""
 
 
 class UnclearError(Error):
     """One of the messages that were sent was refused, and it was not said which: send them one by one."""
-
-
-class PassedOver(NamedTuple):
-    """A message that the stream will never take, and why."""
-
-    message: Message
-    reason: Reason
 
 
 class Link:
@@ -105,9 +88,7 @@ class Link:
                 await self._all(acks)
                 sent = list(zip(batch, acks, strict=True))
                 foreign = await self._foreign(sent) if passing_over else []
-            return [
-                over for message, ack in sent if (over := _judged(message, ack, foreign, patient=patient))
-            ]
+            return [over for message, ack in sent if (over := judged(message, ack, foreign, patient=patient))]
         except FAULTS as error:
             self.faulty = True
             if self._unclear is None:
@@ -184,12 +165,12 @@ class Link:
 
     async def _foreign(self, sent: Sequence[tuple[Message, Ack]]) -> list[Message]:
         """What nobody took, or another stream would have: the stream is there, and not for its subject."""
-        untaken = [message for message, ack in sent if _outcome(ack.exception()) is Outcome.ASK]
+        untaken = [message for message, ack in sent if outcome_of(ack.exception()) is Outcome.ASK]
         if not untaken:
             return []
         info = await self._client.jetstream(timeout=CONNECT_SECONDS).stream_info(self._stream)
         subjects = info.config.subjects or []
-        return [m for m in untaken if not any(_takes(subject, m.subject) for subject in subjects)]
+        return [m for m in untaken if not any(takes(subject, m.subject) for subject in subjects)]
 
     async def _all(self, acks: list[Ack]) -> None:
         """Wait for all; the client tells of its end by a callback, except where closing itself fails."""
@@ -206,7 +187,7 @@ class Link:
         if sent_size(message.payload, headers) > self._client.max_payload:
             ack.set_result(Reason.TOO_LARGE)
             return ack
-        ack.add_done_callback(_look_at)
+        ack.add_done_callback(look_at)
         number = str(next(self._numbers))
         self._unacked[number] = (message, ack)
         await self._client.publish(
@@ -225,7 +206,7 @@ class Link:
         if ack is None or ack.done():
             return
         try:
-            reason, seq = _read(answer)
+            reason, seq = read(answer)
             self._now = self._now if seq is None else self._now._replace(seq=seq)
             ack.set_result(reason)
         except (Error, ValueError, LookupError) as error:
@@ -271,85 +252,6 @@ class Link:
         self._unacked.clear()
 
 
-def _takes(pattern: str, subject: str) -> bool:
-    """Whether a stream's subject, with NATS' wildcards, is for this one."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">" and len(given) >= len(wanted):
-        given = [*given[: len(wanted) - 1], ">"]
-    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
-
-
-def _read(answer: Msg) -> tuple[Reason | None, int | None]:
-    """Where the stream has the message, or why it never will. Else raises one of `FAULTS`."""
-    if (answer.headers or {}).get(Header.STATUS.value) == str(NO_RESPONDERS):
-        raise NoStreamResponseError
-    said = json.loads(answer.data)
-    error = said.get("error")
-    if error is None:
-        return None, said.get("seq")
-    what, reason = outcome(error["err_code"], error.get("description", ""))
-    if what is Outcome.PASS_OVER:
-        return reason, None
-    raise APIError(code=error["code"], err_code=error["err_code"], description=error.get("description", ""))
-
-
-def _outcome(error: BaseException | None) -> Outcome | None:
-    """What to do after an answer that is an error; None after any other fault, or none."""
-    if isinstance(error, NoStreamResponseError):
-        return Outcome.ASK
-    if isinstance(error, APIError):
-        return outcome(error.err_code or 0, error.description or "")[0]
-    return None
-
-
-def _judged(message: Message, ack: Ack, foreign: Sequence[Message], *, patient: bool) -> PassedOver | None:
-    """Whether a message is passed over; what has to be tried again raises one of `FAULTS`."""
-    if message in foreign:
-        return PassedOver(message, Reason.NO_SUBJECT)
-    if (error := ack.exception()) is not None:
-        if _outcome(error) is not Outcome.TRY_FOR_A_WHILE:
-            raise error
-        if patient:
-            raise UnknownAnswerError(str(error))
-        return PassedOver(message, Reason.REFUSED)
-    reason = ack.result()
-    return None if reason is None else PassedOver(message, reason)
-
-
-def _look_at(ack: Ack) -> None:
-    """So that asyncio does not report one that nobody waits for any more."""
-    if not ack.cancelled():
-        ack.exception()
-
-
-class _Client(Client):
-    """nats-py's client, with the credentials of the URL decoded, where ``nats_options`` have none."""
-
-    def __init__(self, on_complaint: Callable[[str], None]) -> None:
-        super().__init__()
-        self._on_complaint = on_complaint
-
-    async def _process_err(self, err_msg: str) -> None:
-        """Told here, in its order: nats-py keeps the last error only."""
-        self._on_complaint(err_msg)
-        await super()._process_err(err_msg)
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        """With the limit of the account, which the server tells after the login."""
-        await super()._process_info(info, initial_connection)
-        self._max_payload = info.get("max_payload", self._max_payload)
-
-    def _connect_command(self) -> bytes:
-        given = self.options
-        if (given["user"], given["token"], self._signature_cb) == (None, None, None):
-            servers = [self._current_server, *self._server_pool]
-            self.options = given | login(server.uri.geturl() for server in servers if server is not None)
-        try:
-            return super()._connect_command()
-        finally:
-            self.options = given
-
-
 @asynccontextmanager
 async def connected(url: str, stream: str, options: Options | None = None) -> AsyncIterator[Link]:
     """A link to ``stream``, closed at the end; one of `FAULTS` if there is no server or no such stream.
@@ -363,53 +265,15 @@ async def connected(url: str, stream: str, options: Options | None = None) -> As
         for link in links:
             link.told(text)
 
-    client = _Client(on_complaint)
-
     async def on_closed() -> None:
         for link in links:
             link.break_off()
 
-    try:
-        await client.connect(
-            servers=[server.strip() for server in url.split(",")],
-            **{"name": "crew-bridge worker", "connect_timeout": CONNECT_SECONDS, **(options or {})},
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            ping_interval=PING_SECONDS,
-            max_outstanding_pings=2,
-            error_cb=_note,
-            closed_cb=on_closed,
-        )
-    except asyncio.CancelledError:
-        await _close(client)
-        raise
-    try:
+    async with connection(url, options, on_complaint=on_complaint, on_closed=on_closed) as client:
         links.append(Link(client, stream, await _info(client, stream)))
         await links[0].open()
         end_if_cancelled(asked)
         yield links[0]
-    finally:
-        await on_closed()
-        await _close(client)
-
-
-def cancellations() -> int:
-    """How often this task was asked to end. One that cleans up was, and may still use a link."""
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
-
-
-def end_if_cancelled(asked: int) -> None:
-    """A cancellation may be lost in nats-py, in its flush or in Python 3.11's ``wait_for``: look again."""
-    if cancellations() > asked:
-        raise asyncio.CancelledError
-
-
-async def _close(client: Client) -> None:
-    with suppress(*FAULTS):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await client.close()
 
 
 async def _info(client: Client, stream: str) -> StreamInfo:
@@ -419,7 +283,3 @@ async def _info(client: Client, stream: str) -> StreamInfo:
     except TimeoutError:
         nothing = StreamState(messages=0, bytes=0, first_seq=0, last_seq=0, consumer_count=0)
         return StreamInfo(config=StreamConfig(), state=nothing)
-
-
-async def _note(error: Exception) -> None:
-    log.debug("NATS: %s", error)

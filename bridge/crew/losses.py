@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
-from bridge.crew.link import PassedOver
+from bridge.crew.acknowledgements import PassedOver
 from bridge.crew.message import Message
 from contracts import create_system_event
 

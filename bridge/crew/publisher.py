@@ -7,8 +7,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from bridge.crew.acknowledgements import PassedOver
+from bridge.crew.connection import FAULTS, Options, cancellations, end_if_cancelled
 from bridge.crew.doubt import Doubt
-from bridge.crew.link import FAULTS, Link, Options, PassedOver, cancellations, connected, end_if_cancelled
+from bridge.crew.link import Link, connected
 from bridge.crew.message import STREAM, Message
 from contracts import WebSocketEvent
 from contracts.publishing import TRY_SECONDS, Reason

@@ -59,7 +59,7 @@ class Searcher:
         """Bring a search to its end, which lies at ``until`` at most.
 
         Raises `UnfinishedError` if it came further, `NotPermittedError`, or another of
-        `bridge.crew.link.FAULTS`.
+        `bridge.crew.connection.FAULTS`.
         """
         begin = search.reached
         if until is not None and until <= search.covered:

@@ -5,8 +5,10 @@ from time import monotonic
 from typing import Final
 
 from bridge.crew.accounts import Accounts
+from bridge.crew.acknowledgements import PassedOver, UnknownAnswerError
+from bridge.crew.connection import FAULTS
 from bridge.crew.doubt import Doubt
-from bridge.crew.link import FAULTS, Link, PassedOver, UnclearError, UnknownAnswerError
+from bridge.crew.link import Link, UnclearError
 from bridge.crew.losses import LossReport
 from bridge.crew.message import Message
 from bridge.crew.search import UnfinishedError

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.crew.connection import Options
 from bridge.crew.courier import Courier
 from bridge.crew.draft import Policy
 from bridge.crew.endings import Sigterm
 from bridge.crew.journal import Journal
 from bridge.crew.ledger import Ledger
-from bridge.crew.link import Options
 from bridge.crew.message import Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.pulse import Pulse, worker_name

@@ -9,8 +9,8 @@ from pathlib import Path
 import nats
 import pytest
 
+from bridge.crew.connection import Options
 from bridge.crew.courier import Courier
-from bridge.crew.link import Options
 from bridge.crew.message import STREAM, Message
 from bridge.crew.outbox import Outbox
 from bridge.crew.sender import ACK_SECONDS
