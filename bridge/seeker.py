@@ -94,6 +94,7 @@ class Seeker:
         if known is not None and known.upto < request.upto:
             first, _ = await self._shared("span", lambda past: past.span())
             if first <= known.upto + 1:
+                self._archive.shared += 1
                 return known
         return await self._archive.ask(request)
 

@@ -106,6 +106,7 @@ async def test_what_was_read_long_ago_will_do_until_retention_has_come_to_its_en
             assert begun == reads
             clock.now += 2.0
         working.cancel()
+    assert (archive.reads, archive.shared) == (2, 2)
 
 
 async def test_a_time_that_the_bridge_has_not_come_to_yet_is_waited_for(hub: Hub, seeker: Seeker) -> None:
